@@ -1,0 +1,1 @@
+"""Better answers from language models by spending test-time compute well."""

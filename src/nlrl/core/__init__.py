@@ -1,0 +1,47 @@
+"""Nouns, contracts and errors. Standard library only; every other room may import this one."""
+
+from nlrl.core.answers import Answer, Candidate, Score, Stopped, Verdict
+from nlrl.core.completions import (
+    Capabilities,
+    Completion,
+    Delta,
+    Finish,
+    Gist,
+    Message,
+    Prices,
+    Request,
+    Sampling,
+    TokenLogprob,
+    assistant,
+    system,
+    user,
+)
+from nlrl.core.errors import (
+    BankError,
+    BudgetExhausted,
+    DataError,
+    MissingExtra,
+    ModelError,
+    ModelMissing,
+    ModelRefused,
+    ModelUnavailable,
+    NlrlError,
+    NotInBank,
+    PromptTooLong,
+    SandboxUnavailable,
+    UnknownName,
+    UserError,
+    VerifierError,
+)
+from nlrl.core.problems import ANSWER_PHRASE, CodeTests, Problem, TaskType
+from nlrl.core.protocols import Environment, Model, SpendingVerifier, Strategy, Verifier
+from nlrl.core.usage import Budget, Phase, Spend, Usage
+
+__all__ = [
+    "ANSWER_PHRASE", "Answer", "BankError", "Budget", "BudgetExhausted", "Candidate", "Capabilities", "CodeTests", "Completion",
+    "DataError", "Delta", "Environment", "Finish", "Gist", "Message", "MissingExtra", "Model", "ModelError",
+    "ModelMissing", "ModelRefused", "ModelUnavailable", "NlrlError", "NotInBank", "Phase", "Prices", "Problem",
+    "PromptTooLong", "Request", "Sampling", "SandboxUnavailable", "Score", "Spend", "SpendingVerifier", "Stopped",
+    "Strategy", "TaskType", "TokenLogprob", "UnknownName", "Usage", "UserError", "Verdict", "Verifier",
+    "VerifierError", "assistant", "system", "user",
+]  # fmt: skip
