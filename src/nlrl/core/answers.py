@@ -95,3 +95,6 @@ class Answer:
     usage: Usage = field(default_factory=Usage)
     stopped: Stopped = Stopped.DONE
     notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.value if self.value is not None else self.text

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-
 ANSWER_PHRASE = "Final Answer:"  # the contract between prompts, stop rules and extraction
 
 

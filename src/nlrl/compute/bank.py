@@ -1,0 +1,254 @@
+"""The sample bank: every completion is stored once and served for ever.
+
+    key = sample_key("qwen2.5-coder-0.5b@1d9614638d18", messages, "", sampling)
+    await bank.put(key, {0: Draw(completion), 1: Draw(...)}, problem_id="3f0c...", model="qwen...")
+    await bank.get(key, range(4))        # {0: Draw, 1: Draw}: 2 and 3 were never drawn
+
+One SQLite file in write-ahead mode: append-only (a sample is never overwritten), safe against `kill -9`, and many
+processes may write at once. Its calls run on one thread of its own, so a slow disk never blocks the event loop.
+From this one mechanism come resume, replay, offline comparison on the same samples, and no token paid for twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sqlite3
+import time
+import weakref
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from nlrl.core import BankError, Completion, Message, Problem, Sampling
+
+_T = TypeVar("_T")
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS prompts (
+    key TEXT PRIMARY KEY, model TEXT NOT NULL, problem_id TEXT, request BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS samples (
+    key TEXT NOT NULL, idx INTEGER NOT NULL, created REAL NOT NULL, draw BLOB NOT NULL, PRIMARY KEY (key, idx)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS cancelled (
+    key TEXT NOT NULL, idx INTEGER NOT NULL, tokens INTEGER NOT NULL, PRIMARY KEY (key, idx)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS problems (
+    panel TEXT NOT NULL, row INTEGER NOT NULL, problem BLOB NOT NULL, PRIMARY KEY (panel, row)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS prompts_of_problem ON prompts (model, problem_id);
+"""
+
+
+class Draw(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One recorded sample.
+
+    completion  as the model gave it, with `prompt_tokens` always the full length of the prompt
+    shared      draws of one call share one prompt evaluation (charged once per call, not per draw)
+    answer      the answer as recorded elsewhere, for imported panels; None means: read it out of the text
+    probes      forced answers at growing token counts, for imported panels: ((tokens, answer), ...)
+    """
+
+    completion: Completion
+    shared: bool = False
+    answer: str | None = None
+    probes: tuple[tuple[int, str | None], ...] = ()
+
+
+_encode = msgspec.msgpack.Encoder(enc_hook=str).encode
+_decode_draw = msgspec.msgpack.Decoder(Draw).decode
+_decode_problem = msgspec.msgpack.Decoder(Problem).decode
+
+
+def sample_key(model: str, messages: Iterable[Message], prefill: str, sampling: Sampling) -> str:
+    """The name of a family of draws: 32 hex digits over everything that shapes their distribution.
+
+    Only what is set counts, so a field added to `Sampling` later does not orphan what is already banked.
+    """
+    chosen = {f.name: getattr(sampling, f.name) for f in fields(Sampling)}
+    chosen = {name: value for name, value in chosen.items() if value not in (None, ())}
+    content = [model, [[m.role, m.content] for m in messages], prefill, sorted(chosen.items())]
+    text = msgspec.json.encode(content, enc_hook=str)
+    return hashlib.sha256(text).hexdigest()[:32]
+
+
+def panel_key(model: str, problem: Problem) -> str:
+    """The name of an imported panel's draws on one problem; independent of prompts, which are not known."""
+    return hashlib.sha256(f"panel\0{model}\0{problem.id}".encode()).hexdigest()[:32]
+
+
+class Bank:
+    """A sample bank in one file; `Bank()` without a path lives in memory.
+
+    Raises BankError where the file cannot be used (not a bank, no disk, no permission).
+    """
+
+    def __init__(self, path: str | Path | None = None):
+        self.path = None if path is None else Path(path)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="nlrl-bank")
+        self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+        self._closed = False
+        self._db = self._thread.submit(self._open).result()
+        # the thread must not outlive a bank that nobody closed
+        self._finalizer = weakref.finalize(self, _shut, self._thread, self._db)
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            if self.path is not None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            db = sqlite3.connect(self.path or ":memory:", timeout=60, isolation_level=None, check_same_thread=False)
+            try:
+                if self.path is not None:
+                    db.execute("PRAGMA journal_mode=WAL")
+                    db.execute("PRAGMA synchronous=NORMAL")  # safe against a killed process; only power loss can cost
+                db.executescript(_SCHEMA)
+            except sqlite3.Error:
+                db.close()
+                raise
+        except (sqlite3.Error, OSError) as error:
+            self._thread.shutdown(wait=False)
+            raise BankError(
+                f"The sample bank {self.path} cannot be opened: {error}. "
+                "Check the path and the free disk space, or name another file with --bank."
+            ) from error
+        return db
+
+    def _call(self, work: Any, *args: Any) -> Any:
+        try:
+            return work(*args)
+        except sqlite3.Error as error:
+            raise BankError(f"The sample bank {self.path or 'in memory'} failed: {error}.") from error
+
+    async def _run(self, work: Any, *args: Any) -> Any:
+        if self.path is None:  # memory needs no thread: replaying a large panel asks a million times
+            return self._call(work, *args)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._call, work, *args)
+
+    # --- draws
+
+    async def get(self, key: str, indices: Iterable[int]) -> dict[int, Draw]:
+        """The recorded draws among `indices`."""
+        return await self._run(self._get, key, list(indices))
+
+    def _get(self, key: str, indices: list[int]) -> dict[int, Draw]:
+        if not indices:
+            return {}
+        rows = self._db.execute(
+            "SELECT idx, draw FROM samples WHERE key = ? AND idx BETWEEN ? AND ?", (key, min(indices), max(indices))
+        )
+        wanted = set(indices)
+        return {idx: _decode_draw(blob) for idx, blob in rows if idx in wanted}
+
+    async def put(
+        self, key: str, draws: Mapping[int, Draw], *, model: str, problem_id: str | None = None, request: Any = None
+    ) -> None:
+        """Record draws, all or none. What is already there stays: a sample is never replaced."""
+        await self._run(self._put, key, draws, model, problem_id, request)
+
+    def _put(self, key: str, draws: Mapping[int, Draw], model: str, problem_id: str | None, request: Any) -> None:
+        now = time.time()
+        rows = [(key, idx, now, _encode(draw)) for idx, draw in draws.items()]
+        with _transaction(self._db):
+            self._db.execute(
+                "INSERT OR IGNORE INTO prompts VALUES (?, ?, ?, ?)", (key, model, problem_id, _encode(request))
+            )
+            self._db.executemany("INSERT OR IGNORE INTO samples VALUES (?, ?, ?, ?)", rows)
+
+    async def put_cancelled(self, key: str, tokens: Mapping[int, int]) -> None:
+        """Remember what cancelled draws had generated, so that a replay charges the same."""
+        await self._run(self._put_cancelled, key, tokens)
+
+    def _put_cancelled(self, key: str, tokens: Mapping[int, int]) -> None:
+        with _transaction(self._db):
+            self._db.executemany(
+                "INSERT OR IGNORE INTO cancelled VALUES (?, ?, ?)", [(key, idx, n) for idx, n in tokens.items()]
+            )
+
+    async def get_cancelled(self, key: str, indices: Iterable[int]) -> dict[int, int]:
+        """Tokens that cancelled draws had generated."""
+        return await self._run(self._get_cancelled, key, set(indices))
+
+    def _get_cancelled(self, key: str, indices: set[int]) -> dict[int, int]:
+        rows = self._db.execute("SELECT idx, tokens FROM cancelled WHERE key = ?", (key,))
+        return {idx: tokens for idx, tokens in rows if idx in indices}
+
+    @asynccontextmanager
+    async def drawing(self, key: str) -> AsyncIterator[None]:
+        """Held while draws of `key` are looked up and made, so that two askers never pay for one sample twice."""
+        lock = self._locks.setdefault(key, asyncio.Lock())
+        async with lock:
+            yield
+
+    # --- panels: problems with their draws, imported or for export
+
+    async def put_problems(self, panel: str, problems: Mapping[int, Problem]) -> None:
+        """Store the problems of an imported panel under their row numbers."""
+        await self._run(self._put_problems, panel, problems)
+
+    def _put_problems(self, panel: str, problems: Mapping[int, Problem]) -> None:
+        with _transaction(self._db):
+            self._db.executemany(
+                "INSERT OR REPLACE INTO problems VALUES (?, ?, ?)",
+                [(panel, row, _encode(problem)) for row, problem in problems.items()],
+            )
+
+    def problems(self, panel: str) -> list[Problem]:
+        """The problems of a panel, in the order of the file."""
+        rows = self._now("SELECT problem FROM problems WHERE panel = ? ORDER BY row", (panel,))
+        return [_decode_problem(blob) for (blob,) in rows]
+
+    def panels(self) -> dict[str, int]:
+        """Names of the imported panels, and how many problems each has."""
+        return dict(self._now("SELECT panel, COUNT(*) FROM problems GROUP BY panel"))
+
+    def count(self) -> int:
+        """Number of recorded draws."""
+        return self._now("SELECT COUNT(*) FROM samples")[0][0]
+
+    def models(self) -> dict[str, int]:
+        """Number of recorded draws per model name."""
+        query = "SELECT model, COUNT(*) FROM prompts JOIN samples USING (key) GROUP BY model ORDER BY model"
+        return dict(self._now(query))
+
+    def families(self, model: str) -> Iterator[tuple[str, str | None, list[Draw]]]:
+        """Every family of draws of a model: (key, problem id, draws in index order)."""
+        for key, problem_id in self._now("SELECT key, problem_id FROM prompts WHERE model = ?", (model,)):
+            rows = self._now("SELECT draw FROM samples WHERE key = ? ORDER BY idx", (key,))
+            yield key, problem_id, [_decode_draw(blob) for (blob,) in rows]
+
+    def _now(self, query: str, args: tuple[Any, ...] = ()) -> list[Any]:
+        return self._thread.submit(self._call, lambda: self._db.execute(query, args).fetchall()).result()
+
+    def close(self) -> None:
+        """Write all out and release the file. Closing twice is fine."""
+        if not self._closed:
+            self._closed = True
+            self._finalizer()
+
+    def __enter__(self) -> Bank:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@dataclass
+class _transaction:
+    db: sqlite3.Connection
+
+    def __enter__(self) -> None:
+        self.db.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.db.execute("COMMIT" if kind is None else "ROLLBACK")
+
+
+def _shut(thread: ThreadPoolExecutor, db: sqlite3.Connection) -> None:
+    thread.submit(db.close)
+    thread.shutdown(wait=True)

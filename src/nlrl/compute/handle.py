@@ -1,0 +1,462 @@
+"""`Compute`: the one handle through which a strategy touches the world.
+
+    compute = Compute(model, budget=Budget(tokens=4000), verifier=get_verifier("auto"))
+    attempts = await compute.sample(problem, 8)          # fewer, if the budget says so
+    scored = await compute.score(problem, attempts)
+    return compute.answer(best, confidence=0.9)
+
+When the budget is spent, `sample` returns what it could draw, `stopped` says why, and calls that cannot be partial
+(`ask`, `revise`, `extend`) raise BudgetExhausted, which `nlrl.strategies.solve` turns into the best answer so far.
+A draw that fails is a note and a count, not an exception.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+from nlrl.compute.bank import Bank, Draw
+from nlrl.compute.ledger import Hold, Ledger
+from nlrl.compute.purse import MeteredModel, Purse, longest, with_max_tokens
+from nlrl.core import (
+    ANSWER_PHRASE,
+    Answer,
+    Budget,
+    BudgetExhausted,
+    Candidate,
+    Completion,
+    Delta,
+    Message,
+    Model,
+    ModelError,
+    NlrlError,
+    Phase,
+    Problem,
+    Request,
+    Sampling,
+    Score,
+    SpendingVerifier,
+    Stopped,
+    Verdict,
+    Verifier,
+    VerifierError,
+)
+from nlrl.rewards.extraction import extract_answer
+from nlrl.rewards.registry import get_verifier
+
+# temperature and top_p as measured for small models; 512 tokens hold a worked grade-school solution
+DEFAULT_SAMPLING = Sampling(temperature=0.8, top_p=0.95, max_tokens=512)
+_LEAST_TOKENS = 8  # the shortest completion worth asking for when the budget is nearly spent
+
+Prompter = Callable[[Problem], tuple[Message, ...]]
+Watcher = Callable[[str, Delta], None]
+
+
+@dataclass
+class _Shared:
+    """What a handle and its children have in common."""
+
+    purse: Purse
+    verifier: Verifier | None
+    sampling: Sampling
+    prompt: Prompter
+    watch: Watcher | None
+    begun: float = field(default_factory=time.monotonic)
+    drawn: int = 0  # candidates so far: names them
+    next_index: Counter[str] = field(default_factory=Counter)
+    failed: list[Completion] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class Compute:
+    """A model, a bank, a verifier and a budget, for one problem.
+
+    model     where tokens come from
+    budget    limits of this solve
+    bank      where samples are kept; a fresh one in memory if not given
+    verifier  what `score` uses; "auto" if not given (never sees the reference)
+    sampling  defaults of every draw; `seed` makes a fresh run repeatable
+    prompt    turns a problem into chat messages
+    watch     called with (candidate id, delta) as text streams in
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        budget: Budget | None = None,
+        bank: Bank | None = None,
+        verifier: Verifier | None = None,
+        sampling: Sampling | None = None,
+        prompt: Prompter | None = None,
+        watch: Watcher | None = None,
+    ):
+        budget = budget or Budget()
+        _check_measurable(budget, model)
+        if prompt is None:
+            from nlrl.tasks.prompts import messages_for as prompt
+        self._shared = _Shared(Purse(model, bank or Bank()), verifier, _over(DEFAULT_SAMPLING, sampling), prompt, watch)
+        self.ledger = Ledger(budget)
+        self.candidates: list[Candidate] = []
+        self.stopped: Stopped | None = None
+        self.path_tokens = 0
+        self._deadline = None if budget.seconds is None else self._shared.begun + budget.seconds
+
+    @property
+    def model(self) -> Model:
+        """The model behind this handle."""
+        return self._shared.purse.model
+
+    @property
+    def remaining(self) -> Budget:
+        """What may still be spent."""
+        left = None if self._deadline is None else max(self._deadline - time.monotonic(), 0.0)
+        return replace(self.ledger.remaining, seconds=left)
+
+    @property
+    def failed(self) -> Sequence[Completion]:
+        """Draws that failed; never candidates, never lost from the count."""
+        return self._shared.failed
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What people should know about this solve."""
+        return self._shared.notes
+
+    def prompt(self, problem: Problem) -> tuple[Message, ...]:
+        """The chat messages a plain attempt at the problem starts from."""
+        return self._shared.prompt(problem)
+
+    def verifier(self, name: str = "default") -> Verifier:
+        """The verifier registered under a name; "default" is this handle's own, or else "auto"."""
+        if name != "default":
+            return get_verifier(name)
+        return self._shared.verifier or get_verifier("auto")
+
+    def note(self, text: str) -> None:
+        """Add a note to the answer, once."""
+        if text not in self._shared.notes:
+            self._shared.notes.append(text)
+
+    # --- attempts
+
+    async def sample(
+        self,
+        problem: Problem,
+        n: int = 1,
+        *,
+        messages: tuple[Message, ...] | None = None,
+        prefill: str = "",
+        parents: Sequence[Candidate] = (),
+        phase: Phase = Phase.SAMPLE,
+        sampling: Sampling | None = None,
+    ) -> list[Candidate]:
+        """n attempts at once; fewer where the budget ends or draws fail. One prompt evaluation is shared."""
+        attempts: list[Candidate] = []
+        start = self.path_tokens
+        wave = self._waves(problem, n, n, messages, prefill, parents, phase, sampling)
+        async with aclosing(wave) as waves:
+            async for attempt in waves:
+                attempts.append(attempt)
+        self.path_tokens = max([start, *(a.path_tokens for a in attempts)])
+        return attempts
+
+    @asynccontextmanager
+    async def sampling(
+        self,
+        problem: Problem,
+        n: int,
+        *,
+        wave: int = 8,
+        messages: tuple[Message, ...] | None = None,
+        phase: Phase = Phase.SAMPLE,
+        sampling: Sampling | None = None,
+    ) -> AsyncIterator[AsyncGenerator[Candidate, None]]:
+        """Up to n attempts, `wave` of them in flight, yielded in the order drawn; leaving cancels the rest.
+
+        The order is that of the draws and not of their ends, so that what a strategy concludes does not depend on
+        timing, and does not favour short attempts.
+        """
+        attempts = self._waves(problem, n, wave, messages, "", (), phase, sampling)
+        try:
+            yield attempts
+        finally:
+            await attempts.aclose()
+
+    async def revise(
+        self, problem: Problem, messages: tuple[Message, ...], *, parents: Sequence[Candidate], n: int = 1
+    ) -> list[Candidate]:
+        """Attempts made from earlier ones. Raises BudgetExhausted if not even one fits."""
+        attempts = await self.sample(problem, n, messages=messages, parents=parents)
+        if not attempts and self.stopped:
+            raise BudgetExhausted(self.stopped)
+        return attempts
+
+    async def extend(self, problem: Problem, candidate: Candidate, *, tokens: int) -> Candidate:
+        """Continue a partial attempt by at most `tokens`. Needs a model that can prefill. Raises BudgetExhausted."""
+        return await self._continue(problem, candidate, candidate.text, Sampling(max_tokens=tokens))
+
+    async def force(self, problem: Problem, candidate: Candidate, *, tokens: int = 32) -> Candidate:
+        """Close the thinking and demand an answer now. Needs a model that can prefill. Raises BudgetExhausted."""
+        prefill = f"{candidate.text.rstrip()}\n\n{ANSWER_PHRASE}"
+        return await self._continue(problem, candidate, prefill, Sampling(max_tokens=tokens, stop=("\n",)))
+
+    async def _continue(self, problem: Problem, candidate: Candidate, prefill: str, sampling: Sampling) -> Candidate:
+        if not self.model.can.prefill:
+            raise ModelError(f"{self.model.name} cannot continue a given text (prefill); use a strategy without it.")
+        grown = await self.sample(problem, 1, prefill=prefill, parents=[candidate], sampling=sampling)
+        if not grown:
+            raise BudgetExhausted(self.stopped or Stopped.FAILED)
+        whole = replace(grown[0].completion, text=prefill + grown[0].text)
+        joined = replace(grown[0], completion=whole, answer=_answer_in(whole.text, problem))
+        self.candidates[self.candidates.index(grown[0])] = joined
+        return joined
+
+    async def ask(
+        self,
+        messages: tuple[Message, ...],
+        *,
+        phase: Phase = Phase.SAMPLE,
+        sampling: Sampling | None = None,
+        problem: Problem | None = None,
+    ) -> Completion:
+        """One completion that is not an attempt: a critique, a plan. Raises BudgetExhausted, ModelError."""
+        start = self.path_tokens
+        async with aclosing(self._draws(problem, 1, 1, messages, "", phase, sampling)) as draws:
+            async for _, draw in draws:
+                self.path_tokens = max(self.path_tokens, start + draw.completion.completion_tokens)
+                return draw.completion
+        if self.stopped:
+            raise BudgetExhausted(self.stopped)
+        failure = self.failed[-1].error if self.failed else "no draw"
+        raise ModelError(f"{self.model.name} gave no text: {failure}")
+
+    async def _waves(
+        self,
+        problem: Problem,
+        n: int,
+        wave: int,
+        messages: tuple[Message, ...] | None,
+        prefill: str,
+        parents: Sequence[Candidate],
+        phase: Phase,
+        sampling: Sampling | None,
+    ) -> AsyncGenerator[Candidate, None]:
+        prompt = messages if messages is not None else self.prompt(problem)
+        origin = max([0, *(p.path_tokens for p in parents)]) if parents else self.path_tokens
+        async with aclosing(self._draws(problem, n, wave, prompt, prefill, phase, sampling)) as draws:
+            async for name, draw in draws:
+                c = draw.completion
+                attempt = Candidate(
+                    id=name,
+                    completion=c,
+                    answer=draw.answer if draw.answer is not None else _answer_in(c.text, problem),
+                    parents=tuple(p.id for p in parents),
+                    path_tokens=origin + c.completion_tokens,
+                )
+                self.candidates.append(attempt)
+                self.path_tokens = max(self.path_tokens, attempt.path_tokens)
+                yield attempt
+
+    async def _draws(
+        self,
+        problem: Problem | None,
+        n: int,
+        wave: int,
+        messages: tuple[Message, ...],
+        prefill: str,
+        phase: Phase,
+        sampling: Sampling | None,
+    ) -> AsyncGenerator[tuple[str, Draw], None]:
+        """Good draws in order, in waves that fit the budget. Sets `stopped` when it ends before n."""
+        shared, model = self._shared, self.model
+        request = with_max_tokens(Request(messages, _over(shared.sampling, sampling), prefill=prefill))
+        left = n
+        while left > 0:
+            fitting = await self._fitting(request, min(left, wave))
+            if fitting is None:
+                return
+            request, size, hold = fitting
+            key = Purse.key(model, request, problem)
+            call = replace(request, n=size, first_index=shared.next_index[key])
+            shared.next_index[key] += size
+            names = [f"s{shared.drawn + i}" for i in range(size)]
+            shared.drawn += size
+            left -= size
+            flow = shared.purse.wave(
+                call, ledger=self.ledger, phase=phase, hold=hold, problem=problem, on_delta=_named(shared.watch, names)
+            )
+            try:
+                async with aclosing(flow) as draws:
+                    while True:
+                        try:
+                            async with asyncio.timeout(self.remaining.seconds):
+                                offset, draw = await anext(draws)
+                        except StopAsyncIteration:
+                            break
+                        if draw.completion.ok:
+                            yield names[offset], draw
+                        else:
+                            shared.failed.append(draw.completion)
+            except TimeoutError:
+                self._stop(Stopped.SECONDS)
+                return
+
+    async def _fitting(self, request: Request, n: int) -> tuple[Request, int, Hold] | None:
+        """The request, how many draws of it fit now, and their reservation.
+
+        While others hold reservations that may give something back, it waits; None when nothing will ever fit.
+        """
+        while True:
+            if self.remaining.seconds == 0:
+                self._stop(Stopped.SECONDS)
+                return None
+            bound = await self._shared.purse.bound(self.model, request)
+            # from here to the reservation nothing may await: two askers must not see the same free tokens
+            most = longest(request)
+            size = _largest(n, lambda k, bound=bound, most=most: self.ledger.blocker(bound(k, most)) is None)
+            if size:
+                return request, size, self.ledger.reserve(bound(size, most))
+            if self.ledger.in_flight:
+                await self.ledger.freed()
+                continue
+            reason = self.ledger.blocker(bound(1, most))
+            room = (self.remaining.tokens or 0) - bound(1, 0).prompt_tokens
+            if reason is not Stopped.TOKENS or self.candidates or room < _LEAST_TOKENS:
+                self._stop(reason or Stopped.TOKENS)
+                return None
+            # a first attempt cut to what a small budget holds is worth more than none
+            self.note(f"The budget holds only {room} completion tokens; the attempt was cut to that.")
+            request = replace(request, sampling=replace(request.sampling, max_tokens=room))
+
+    def _stop(self, reason: Stopped) -> None:
+        self.stopped = self.stopped or reason
+
+    # --- scores
+
+    async def score(
+        self, problem: Problem, candidates: Sequence[Candidate], verifier: Verifier | None = None
+    ) -> list[Candidate]:
+        """The candidates with scores, in order. A verifier that fails abstains, with a note.
+
+        Raises VerifierError if the verifier breaks its contract (wrong number of scores).
+        """
+        verifier = verifier or self.verifier()
+        if not candidates:
+            return []
+        if isinstance(verifier, SpendingVerifier):
+            verifier = verifier.metered(self._metered)
+        try:
+            async with asyncio.timeout(self.remaining.seconds):
+                scores = await verifier.score(problem, candidates)
+        except TimeoutError:
+            self._stop(Stopped.SECONDS)
+            scores = [Score(0.5, Verdict.TIMEOUT, reason="the time budget ended")] * len(candidates)
+        except BudgetExhausted as spent:
+            self._stop(Stopped(spent.reason))
+            scores = [Score(0.5, Verdict.ABSTAIN, reason=str(spent))] * len(candidates)
+        except VerifierError:
+            raise
+        except NlrlError as failure:
+            self.note(f"The verifier failed and abstains: {failure}")
+            scores = [Score(0.5, Verdict.ABSTAIN, reason=str(failure))] * len(candidates)
+        if len(scores) != len(candidates):
+            raise VerifierError(
+                f"{type(verifier).__name__} gave {len(scores)} scores for {len(candidates)} candidates; "
+                "it must give one each, in order."
+            )
+        scored = [replace(c, score=s) for c, s in zip(candidates, scores, strict=True)]
+        by_id = {c.id: c for c in scored}
+        self.candidates = [by_id.get(c.id, c) for c in self.candidates]
+        return scored
+
+    def _metered(self, model: Model | None) -> Model:
+        return MeteredModel(self._shared.purse, self.ledger, model or self.model)
+
+    # --- children
+
+    @asynccontextmanager
+    async def spawn(self, budget: Budget | None = None) -> AsyncIterator[Compute]:
+        """A child with its own slice of the budget, charged here too. On exit its longest chain joins this one's.
+
+        Children started side by side in a TaskGroup begin at the same point of the critical path.
+        """
+        child = object.__new__(Compute)
+        child._shared = self._shared
+        child.ledger = Ledger(budget or Budget(), parent=self.ledger)
+        child.candidates, child.stopped, child.path_tokens = [], None, self.path_tokens
+        limit = budget.seconds if budget else None
+        ends = [d for d in (self._deadline, None if limit is None else time.monotonic() + limit) if d is not None]
+        child._deadline = min(ends, default=None)
+        try:
+            yield child
+        finally:
+            self.candidates.extend(child.candidates)
+            self.path_tokens = max(self.path_tokens, child.path_tokens)
+
+    # --- the end
+
+    def answer(
+        self,
+        chosen: Candidate | None,
+        *,
+        confidence: float | None = None,
+        stopped: Stopped = Stopped.DONE,
+        value: str | None = None,
+    ) -> Answer:
+        """The answer of a strategy, with everything that was drawn and spent. A spent budget overrides `stopped`."""
+        notes = list(self.notes)
+        if self.failed:
+            kinds = Counter((c.error or "").split(":")[0] for c in self.failed)
+            named = ", ".join(f"{n} x {kind}" for kind, n in kinds.most_common())
+            notes.append(f"{len(self.failed)} of {self._shared.drawn} draws failed ({named}).")
+        if chosen is None and self.failed:
+            stopped = Stopped.FAILED
+        usage = self.ledger.usage(critical_path_tokens=self.path_tokens, seconds=time.monotonic() - self._shared.begun)
+        return Answer(
+            value=value if value is not None else (chosen.answer if chosen else None),
+            text=chosen.text if chosen else "",
+            confidence=confidence,
+            candidates=tuple(self.candidates),
+            chosen=chosen.id if chosen else None,
+            usage=usage,
+            stopped=self.stopped or stopped,
+            notes=tuple(notes),
+        )
+
+
+def _answer_in(text: str, problem: Problem) -> str | None:
+    return extract_answer(text, problem).answer
+
+
+def _named(watch: Watcher | None, names: list[str]) -> Callable[[Delta], None] | None:
+    return None if watch is None else lambda delta: watch(names[delta.index], delta)
+
+
+def _over(base: Sampling, over: Sampling | None) -> Sampling:
+    """`base` with what is set in `over`."""
+    if over is None:
+        return base
+    fresh = Sampling()
+    changed = {name: getattr(over, name) for name in over.__slots__ if getattr(over, name) != getattr(fresh, name)}
+    return replace(base, **changed)
+
+
+def _largest(n: int, fits: Callable[[int], bool]) -> int:
+    """The largest k <= n that fits, by bisection; 0 if none."""
+    low, high = 0, n
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
+
+
+def _check_measurable(budget: Budget, model: Model) -> None:
+    if budget.flops is not None and model.can.parameters is None:
+        raise ModelError(f"A FLOPs budget needs the size of {model.name}, which is unknown; give a token budget.")
+    if budget.cost is not None and model.can.prices is None:
+        raise ModelError(f"A cost budget needs the prices of {model.name}, which are unknown; give a token budget.")

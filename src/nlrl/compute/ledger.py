@@ -1,0 +1,124 @@
+"""The purse's arithmetic: reserve before you spend, then settle what it really cost.
+
+    ledger = Ledger(Budget(tokens=1000))
+    hold = ledger.reserve(Spend(calls=4, prompt_tokens=60, completion_tokens=800))   # an upper bound
+    ledger.settle(hold, Phase.SAMPLE, Spend(calls=4, prompt_tokens=60, completion_tokens=412))
+    ledger.remaining.tokens == 528
+
+A child ledger (`spawn`) has a slice of its own and charges its parent too, so a budget holds over any number of
+children in flight. Not thread-safe: one solve lives in one event loop.
+
+Two accounts are kept. `usage` is what the answer costs: a sample that is served from the bank is charged as if it
+had just been drawn, so an interrupted and resumed run has the same ledger as a straight one. `paid` is what this
+process really generated, which is what a server counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+
+from nlrl.core import Budget, Phase, Spend, Stopped, Usage
+
+_LIMITS: dict[str, tuple[Stopped, Callable[[Spend], float]]] = {
+    "tokens": (Stopped.TOKENS, lambda s: s.tokens),
+    "calls": (Stopped.CALLS, lambda s: s.calls),
+    "flops": (Stopped.FLOPS, lambda s: s.flops),
+    "cost": (Stopped.COST, lambda s: s.cost),
+}
+
+
+@dataclass(eq=False)
+class Hold:
+    """A reservation: an upper bound on what is about to be spent."""
+
+    bound: Spend
+    open: bool = True
+
+
+@dataclass
+class Ledger:
+    """What was spent and what is reserved under one budget. `on_spend` is called after every settlement."""
+
+    budget: Budget = field(default_factory=Budget)
+    parent: Ledger | None = None
+    on_spend: Callable[[Phase, Spend], None] | None = None
+    phases: dict[Phase, Spend] = field(default_factory=dict)
+    paid: Spend = field(default_factory=Spend)
+    _holds: dict[int, Hold] = field(default_factory=dict)
+    _waiters: list[asyncio.Future[None]] = field(default_factory=list)
+
+    @property
+    def total(self) -> Spend:
+        """Everything settled so far."""
+        return sum(self.phases.values(), Spend())
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether reservations are open here or above, which may still give something back."""
+        return bool(self._holds) or (self.parent is not None and self.parent.in_flight)
+
+    def usage(self, *, critical_path_tokens: int = 0, seconds: float = 0.0) -> Usage:
+        """The account so far."""
+        return Usage(self.total, dict(self.phases), critical_path_tokens, seconds)
+
+    def blocker(self, bound: Spend) -> Stopped | None:
+        """The first limit that `bound` would break, here or above; None if it fits."""
+        held = sum((hold.bound for hold in self._holds.values()), self.total) + bound
+        for name, (reason, amount) in _LIMITS.items():
+            limit = getattr(self.budget, name)
+            if limit is not None and amount(held) > limit:
+                return reason
+        return self.parent.blocker(bound) if self.parent else None
+
+    def reserve(self, bound: Spend) -> Hold:
+        """Set `bound` aside. The caller has asked `blocker` in the same step of the event loop."""
+        hold = Hold(bound)
+        ledger: Ledger | None = self
+        while ledger is not None:
+            ledger._holds[id(hold)] = hold
+            ledger = ledger.parent
+        return hold
+
+    def settle(self, hold: Hold, phase: Phase, actual: Spend, paid: Spend | None = None) -> None:
+        """Replace a reservation by what it really cost; the difference is free again."""
+        if not hold.open:
+            return
+        hold.open = False
+        ledger: Ledger | None = self
+        while ledger is not None:
+            ledger._holds.pop(id(hold), None)
+            ledger.phases[phase] = ledger.phases.get(phase, Spend()) + actual
+            ledger.paid = ledger.paid + (actual if paid is None else paid)
+            waiters, ledger._waiters = ledger._waiters, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+            if ledger.on_spend:
+                ledger.on_spend(phase, actual)
+            ledger = ledger.parent
+
+    async def freed(self) -> None:
+        """Wait until some open reservation, here or above, has been settled."""
+        ledger = self
+        while not ledger._holds and ledger.parent is not None:
+            ledger = ledger.parent
+        waiter = asyncio.get_running_loop().create_future()
+        ledger._waiters.append(waiter)
+        await waiter
+
+    @property
+    def remaining(self) -> Budget:
+        """What may still be reserved; None where there is no limit. Seconds are the handle's business."""
+        held = sum((hold.bound for hold in self._holds.values()), self.total)
+        left = {}
+        for name, (_, amount) in _LIMITS.items():
+            limit = getattr(self.budget, name)
+            left[name] = None if limit is None else max(limit - amount(held), 0)
+        if self.parent:
+            for f in fields(Budget):
+                above, here = getattr(self.parent.remaining, f.name), left.get(f.name)
+                if above is not None:
+                    left[f.name] = above if here is None else min(above, here)
+        return Budget(**left)

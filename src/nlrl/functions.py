@@ -1,0 +1,199 @@
+"""The sync face: plain functions over any `nlrl` model, or a Hugging Face model with its tokenizer.
+
+    >>> answer = best_of_n_generate("What is 17 + 25?", model, tokenizer, n=8)
+    >>> str(answer), answer.usage.tokens
+    ('42', 612)
+
+Each runs the strategy of the same name to its end and returns its whole `Answer`. Inside a running event loop use the
+async strategies (`nlrl.solve`) instead; these functions would block it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nlrl.compute import Bank, Compute
+from nlrl.core import (
+    Answer,
+    Budget,
+    Candidate,
+    Completion,
+    Finish,
+    Model,
+    Problem,
+    Sampling,
+    Score,
+    Strategy,
+    UserError,
+    Verifier,
+)
+from nlrl.strategies import get_strategy, parse_strategy, solve
+from nlrl.strategies.voting import count_votes
+from nlrl.tasks import classify_task
+
+RewardModel = Verifier | Callable[[str, str], float]
+
+
+def best_of_n_generate(
+    prompt: str | Problem,
+    model: Any,
+    tokenizer: Any = None,
+    *,
+    n: int = 8,
+    reward_model: RewardModel | str | None = None,
+    budget: Budget | None = None,
+    sampling: Sampling | None = None,
+    bank: Bank | None = None,
+) -> Answer:
+    """n attempts, the best by `reward_model`: a verifier, its registered name, or a function (prompt, text) -> [0, 1]."""
+    return _run(f"best_of_n(n={n})", prompt, model, tokenizer, reward_model, budget, sampling, bank)
+
+
+def self_refine(
+    prompt: str | Problem,
+    model: Any,
+    tokenizer: Any = None,
+    *,
+    rounds: int = 2,
+    reward_model: RewardModel | str | None = None,
+    budget: Budget | None = None,
+    sampling: Sampling | None = None,
+    bank: Bank | None = None,
+) -> Answer:
+    """Draft, critique, revise, at most `rounds` times; a revision is kept only if the reward says it is better."""
+    return _run(f"self_refine(rounds={rounds})", prompt, model, tokenizer, reward_model, budget, sampling, bank)
+
+
+def divide_and_conquer(
+    prompt: str | Problem,
+    model: Any,
+    tokenizer: Any = None,
+    *,
+    parts: int = 3,
+    budget: Budget | None = None,
+    sampling: Sampling | None = None,
+    bank: Bank | None = None,
+) -> Answer:
+    """Split into at most `parts` questions, answer them in order, solve the whole with those answers in view."""
+    return _run(f"divide_and_conquer(parts={parts})", prompt, model, tokenizer, None, budget, sampling, bank)
+
+
+def self_consistency_selection(candidates: Sequence[str], *, prompt: str | Problem = "") -> str:
+    """Of several solutions, the one whose final answer most of them reach (the first such; "" if there are none).
+
+    Answers are read out of the texts and compared by meaning: "1/2" and "0.5" vote together. Texts in which no answer
+    can be found vote as they are.
+    """
+    from nlrl.rewards.extraction import extract_answer
+
+    problem = as_problem(prompt)
+    attempts = [
+        Candidate(f"s{i}", Completion(t, Finish.STOP, 0), extract_answer(t, problem).answer or t.strip() or None)
+        for i, t in enumerate(candidates)
+    ]
+    leader = asyncio.run(count_votes(problem, attempts)).leader
+    return leader.text if leader else ""
+
+
+def save_results_to_json(results: Any, path: str | Path) -> Path:
+    """Write results (dataclasses, mappings, lists ...) as JSON: the whole file or, on any failure, the old one.
+
+    Raises UserError if the place cannot be written.
+    """
+    path = Path(path)
+    text = json.dumps(results, default=_plain, indent=2, ensure_ascii=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", errors="surrogatepass") as file:
+                file.write(text + "\n")
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise UserError(f"Cannot write {path}: {error.strerror or error}. Choose another path.") from error
+    return path
+
+
+def as_problem(prompt: str | Problem) -> Problem:
+    """A prompt as a problem of the type it is classified as. Raises UserError if it is empty."""
+    if isinstance(prompt, Problem):
+        return prompt
+    return Problem(prompt, task_type=classify_task(prompt).label)
+
+
+def as_model(model: Any, tokenizer: Any = None) -> Model:
+    """An `nlrl` model as it is; a Hugging Face model with its tokenizer, wrapped; a string, loaded by name."""
+    if tokenizer is not None:
+        from nlrl.models.transformers import TransformersModel
+
+        return TransformersModel.from_pretrained_pair(model, tokenizer)
+    if isinstance(model, str):
+        from nlrl.models import load_model
+
+        return load_model(model)
+    if isinstance(model, Model):
+        return model
+    raise UserError(
+        f"{type(model).__name__} is not a model. Give an nlrl model, its name, or a Hugging Face model and tokenizer."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _FunctionVerifier:
+    """A plain function (prompt, text) -> [0, 1] as a verifier; values outside are cut to the range."""
+
+    function: Callable[[str, str], float]
+
+    async def score(self, problem: Problem, candidates: Sequence[Candidate]) -> list[Score]:
+        values = [float(self.function(problem.question, c.text)) for c in candidates]
+        return [Score(min(max(v, 0.0), 1.0)) for v in values]
+
+
+def _run(
+    strategy: str,
+    prompt: str | Problem,
+    model: Any,
+    tokenizer: Any,
+    reward_model: RewardModel | str | None,
+    budget: Budget | None,
+    sampling: Sampling | None,
+    bank: Bank | None,
+) -> Answer:
+    problem = as_problem(prompt)
+    if not problem.question.strip():
+        raise UserError("The prompt is empty; ask something.")
+    run: str | Strategy = strategy
+    verifier: Verifier | None = None
+    if isinstance(reward_model, str):
+        spec = parse_strategy(strategy)
+        run = get_strategy(dataclasses.replace(spec, parameters={**spec.parameters, "verifier": reward_model}))
+    elif isinstance(reward_model, Verifier):
+        verifier = reward_model
+    elif reward_model is not None:
+        verifier = _FunctionVerifier(reward_model)
+
+    async def job() -> Answer:
+        compute = Compute(as_model(model, tokenizer), budget=budget, bank=bank, verifier=verifier, sampling=sampling)
+        return await solve(run, problem, compute)
+
+    return asyncio.run(job())
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, set | frozenset | tuple):
+        return list(value)
+    return str(value)

@@ -1,0 +1,140 @@
+"""A strategy has a name and parameters: one string, parsed and printed without loss.
+
+    >>> str(parse_strategy("best_of_n( select=weighted, n=16 )"))
+    'best_of_n(n=16, select=weighted)'
+
+The same string is used on the command line, in records, in policy files and by HTTP clients. The registry maps names
+to "module:function" and imports on use, so a higher room can add its own without lower ones knowing.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+import inspect
+import keyword
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
+
+from nlrl.core import Strategy, UnknownName, UserError
+
+_PLACES = {
+    name: f"nlrl.strategies.{name}:{name}"
+    for name in (
+        "direct",
+        "best_of_n",
+        "self_consistency",
+        "adaptive_consistency",
+        "self_refine",
+        "divide_and_conquer",
+    )
+}
+
+
+@dataclass(frozen=True)
+class StrategySpec:
+    """A parsed strategy string. `str(spec)` is canonical: parameters sorted, equal specs print equally."""
+
+    name: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        if not self.parameters:
+            return self.name
+        inner = ", ".join(f"{key}={_print(value)}" for key, value in sorted(self.parameters.items()))
+        return f"{self.name}({inner})"
+
+
+def parse_strategy(text: str) -> StrategySpec:
+    """Read "name" or "name(key=value, ...)"; values are numbers, true/false/none, words or quoted strings.
+
+    Raises UserError for anything else, saying what is wrong. Names are not checked here; `get_strategy` does.
+    """
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        raise _unreadable(text, "it is not of the form name or name(key=value, ...)") from None
+    if isinstance(tree, ast.Name):
+        return StrategySpec(tree.id)
+    if not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name)):
+        raise _unreadable(text, "it is not of the form name or name(key=value, ...)")
+    if tree.args or any(k.arg is None for k in tree.keywords):
+        raise _unreadable(text, "every parameter needs its name, such as n=8")
+    return StrategySpec(tree.func.id, {str(k.arg): _value(k.value, text) for k in tree.keywords})
+
+
+def get_strategy(spec: str | StrategySpec) -> Strategy:
+    """The strategy a spec names, its parameters bound.
+
+    Raises UnknownName (with the nearest names) for an unknown strategy or parameter, UserError for a bad value.
+    """
+    spec = parse_strategy(spec) if isinstance(spec, str) else spec
+    if spec.name not in _PLACES:
+        raise UnknownName("strategy", spec.name, _PLACES)
+    module, function = _PLACES[spec.name].split(":")
+    run = getattr(importlib.import_module(module), function)
+    known = {n: p for n, p in inspect.signature(run).parameters.items() if p.kind is p.KEYWORD_ONLY}
+    for key, value in spec.parameters.items():
+        if key not in known:
+            raise UnknownName(f"parameter of {spec.name}", key, known)
+        _check(spec, key, value, known[key].default)
+    return functools.partial(run, **spec.parameters)
+
+
+def register_strategy(name: str, place: str) -> None:
+    """Add a strategy under `name`; `place` is "module:function", imported on first use."""
+    _PLACES[name] = place
+
+
+def strategies() -> dict[str, str]:
+    """Every registered name with the first line of its docstring."""
+    about = {}
+    for name, place in sorted(_PLACES.items()):
+        module, function = place.split(":")
+        doc = inspect.getdoc(getattr(importlib.import_module(module), function)) or ""
+        about[name] = doc.splitlines()[0] if doc else ""
+    return about
+
+
+def _check(spec: StrategySpec, key: str, value: Any, default: Any) -> None:
+    """Numbers must be numbers, and counts positive: a mistake here would surface deep inside a run."""
+    if isinstance(default, bool) or default is None:
+        return
+    if isinstance(default, int) and not (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        raise UserError(f"{spec.name}: {key} must be a whole number of at least 1, got {_print(value)}.")
+    if isinstance(default, float) and not isinstance(value, int | float):
+        raise UserError(f"{spec.name}: {key} must be a number, got {_print(value)}.")
+    if isinstance(default, str) and not isinstance(value, str):
+        raise UserError(f"{spec.name}: {key} must be a word such as {default}, got {_print(value)}.")
+
+
+_WORDS = {"true": True, "false": False, "none": None}
+
+
+def _value(node: ast.expr, text: str) -> Any:
+    if isinstance(node, ast.Name):
+        return _WORDS.get(node.id, node.id)
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float | str | bool | None):
+        if isinstance(node.value, float) and not isfinite(node.value):
+            raise _unreadable(text, "a number is too large")
+        return node.value
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+        value = node.operand.value
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return -value
+    raise _unreadable(text, f"the value {ast.unparse(node)!r} is neither a number nor a word")
+
+
+def _print(value: Any) -> str:
+    for word, meaning in _WORDS.items():
+        if value is meaning:
+            return word
+    plain = isinstance(value, str) and value.isidentifier() and not keyword.iskeyword(value) and value not in _WORDS
+    return value if plain else repr(value)
+
+
+def _unreadable(text: str, why: str) -> UserError:
+    return UserError(f"Cannot read the strategy {text[:200]!r}: {why}. Example: best_of_n(n=8, select=weighted)")
