@@ -16,6 +16,7 @@ process really generated, which is what a server counts.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 
@@ -46,18 +47,15 @@ class Ledger:
     on_spend: Callable[[Phase, Spend], None] | None = None
     phases: dict[Phase, Spend] = field(default_factory=dict)
     paid: Spend = field(default_factory=Spend)
-    _holds: dict[int, Hold] = field(default_factory=dict)
-    _waiters: list[asyncio.Future[None]] = field(default_factory=list)
-
-    @property
-    def total(self) -> Spend:
-        """Everything settled so far."""
-        return sum(self.phases.values(), Spend())
+    total: Spend = field(default_factory=Spend)  # everything settled so far
+    _held: Spend = field(default_factory=Spend)  # the sum of the open reservations
+    _open: int = 0  # their number
+    _waiters: deque[asyncio.Future[None]] = field(default_factory=deque)
 
     @property
     def in_flight(self) -> bool:
         """Whether reservations are open here or above, which may still give something back."""
-        return bool(self._holds) or (self.parent is not None and self.parent.in_flight)
+        return self._open > 0 or (self.parent is not None and self.parent.in_flight)
 
     def usage(self, *, critical_path_tokens: int = 0, seconds: float = 0.0) -> Usage:
         """The account so far."""
@@ -65,7 +63,7 @@ class Ledger:
 
     def blocker(self, bound: Spend) -> Stopped | None:
         """The first limit that `bound` would break, here or above; None if it fits."""
-        held = sum((hold.bound for hold in self._holds.values()), self.total) + bound
+        held = self.total + self._held + bound
         for name, (reason, amount) in _LIMITS.items():
             limit = getattr(self.budget, name)
             if limit is not None and amount(held) > limit:
@@ -77,7 +75,9 @@ class Ledger:
         hold = Hold(bound)
         ledger: Ledger | None = self
         while ledger is not None:
-            ledger._holds[id(hold)] = hold
+            ledger._held += bound
+            ledger._open += 1
+            ledger._wake()  # there may be room for one more
             ledger = ledger.parent
         return hold
 
@@ -88,13 +88,12 @@ class Ledger:
         hold.open = False
         ledger: Ledger | None = self
         while ledger is not None:
-            ledger._holds.pop(id(hold), None)
+            ledger._open -= 1
+            ledger._held = ledger._held - hold.bound if ledger._open else Spend()  # no float dust when all is settled
             ledger.phases[phase] = ledger.phases.get(phase, Spend()) + actual
-            ledger.paid = ledger.paid + (actual if paid is None else paid)
-            waiters, ledger._waiters = ledger._waiters, []
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
+            ledger.total += actual
+            ledger.paid += actual if paid is None else paid
+            ledger._wake()
             if ledger.on_spend:
                 ledger.on_spend(phase, actual)
             ledger = ledger.parent
@@ -102,16 +101,32 @@ class Ledger:
     async def freed(self) -> None:
         """Wait until some open reservation, here or above, has been settled."""
         ledger = self
-        while not ledger._holds and ledger.parent is not None:
+        while not ledger._open and ledger.parent is not None:
             ledger = ledger.parent
         waiter = asyncio.get_running_loop().create_future()
         ledger._waiters.append(waiter)
-        await waiter
+        try:
+            await waiter
+        finally:
+            if waiter in ledger._waiters:
+                ledger._waiters.remove(waiter)
+
+    def _wake(self) -> None:
+        """Let the first waiter look again; all of them, when nothing is in flight that would wake them later.
+
+        One at a time: a thousand waiters that all look after each settlement would cost a million looks.
+        """
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                if self._open:
+                    return
 
     @property
     def remaining(self) -> Budget:
         """What may still be reserved; None where there is no limit. Seconds are the handle's business."""
-        held = sum((hold.bound for hold in self._holds.values()), self.total)
+        held = self.total + self._held
         left = {}
         for name, (_, amount) in _LIMITS.items():
             limit = getattr(self.budget, name)

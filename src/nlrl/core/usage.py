@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from operator import attrgetter
 
 
 class Phase(StrEnum):
@@ -48,7 +49,14 @@ class Spend:
         return self.prompt_tokens + self.completion_tokens
 
     def __add__(self, other: Spend) -> Spend:
-        return Spend(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Spend)))
+        return Spend(*[a + b for a, b in zip(_counts(self), _counts(other), strict=True)])
+
+    def __sub__(self, other: Spend) -> Spend:
+        return Spend(*[a - b for a, b in zip(_counts(self), _counts(other), strict=True)])
+
+
+# in the order of the fields; ledgers add up millions of these in a replay
+_counts = attrgetter(*(f.name for f in fields(Spend)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,8 @@ def test_many_writers_killed_in_the_middle_lose_nothing_they_had_reported(tmp_pa
     path = tmp_path / "bank.sqlite"
     args = [sys.executable, "-c", WRITER, str(path)]
     writers = [subprocess.Popen([*args, name], stdout=subprocess.PIPE, text=True) for name in ("a", "b")]
-    while not path.exists():
+    end = time.monotonic() + 20
+    while not path.exists() and time.monotonic() < end:
         time.sleep(0.01)
     time.sleep(1.0)
     for writer in writers:
