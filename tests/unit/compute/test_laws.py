@@ -153,7 +153,7 @@ def test_law_a_thousand_children_in_flight_keep_within_the_budget():
 
 
 def test_leaving_early_cancels_and_charges_what_was_generated():
-    meter = Meter(model(latency_s=0.001))
+    meter = Meter(model(token_seconds=0.001))
 
     async def job():
         compute = Compute(meter)
@@ -168,7 +168,7 @@ def test_leaving_early_cancels_and_charges_what_was_generated():
 
 
 def test_a_sample_is_drawn_once_however_many_ask_for_it():
-    meter = Meter(model(latency_s=0.001))
+    meter = Meter(model(token_seconds=0.001))
 
     async def job():
         with Bank() as bank:
@@ -191,7 +191,7 @@ def test_same_bytes_same_fight():
 
 
 def test_a_time_limit_gives_the_best_so_far():
-    slow = model(latency_s=0.01)
+    slow = model(token_seconds=0.01)
     compute = Compute(slow, budget=Budget(seconds=0.25))
     answer = run(solve("adaptive_consistency(n=200, wave=1, threshold=1.0)", PROBLEMS[0], compute))
     assert answer.stopped is Stopped.SECONDS
