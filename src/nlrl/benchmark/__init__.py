@@ -1,1 +1,52 @@
+"""Measure: run strategies over problems, record everything, and say how sure the figures are.
 
+    run = await run_benchmark(RunConfig(strategies=("direct", "best_of_n(n=8)"), samples=16), model, problems,
+                              bank=Bank("samples.db"), out_dir="runs/first")
+    report("runs/first")
+
+Names are loaded when they are first used: statistics need numpy, pictures matplotlib.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nlrl.benchmark.config import RunConfig, read_config
+    from nlrl.benchmark.estimators import best_of_k, majority_at_k, pass_at_k, weighted_at_k
+    from nlrl.benchmark.intervals import Interval, bootstrap, calibration_error, mean_interval, paired_difference
+    from nlrl.benchmark.panels import Imported, export_panels, import_panels
+    from nlrl.benchmark.records import PANEL, Record, latest, read_records
+    from nlrl.benchmark.report import report
+    from nlrl.benchmark.run import Progress, Run, Standing, run_benchmark
+    from nlrl.benchmark.summary import Summary, summarise
+
+_HOMES = {
+    "config": ("RunConfig", "read_config"),
+    "estimators": ("best_of_k", "majority_at_k", "pass_at_k", "weighted_at_k"),
+    "intervals": ("Interval", "bootstrap", "calibration_error", "mean_interval", "paired_difference"),
+    "panels": ("Imported", "export_panels", "import_panels"),
+    "records": ("PANEL", "Record", "latest", "read_records"),
+    "report": ("report",),
+    "run": ("Progress", "Run", "Standing", "run_benchmark"),
+    "summary": ("Summary", "summarise"),
+}
+
+__all__ = [
+    "Imported", "Interval", "PANEL", "Progress", "Record", "Run", "RunConfig", "Standing", "Summary", "best_of_k",
+    "bootstrap", "calibration_error", "export_panels", "import_panels", "latest", "majority_at_k", "mean_interval",
+    "paired_difference", "pass_at_k", "read_config", "read_records", "report", "run_benchmark", "summarise",
+    "weighted_at_k",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"nlrl.benchmark.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

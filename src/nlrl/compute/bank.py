@@ -94,9 +94,9 @@ class Bank:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="nlrl-bank")
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._closed = False
-        self._db = self._thread.submit(self._open).result()
-        # the thread must not outlive a bank that nobody closed
-        self._finalizer = weakref.finalize(self, _shut, self._thread, self._db)
+        self._db = self._open()
+        # for a bank that nobody closed; it may run on the bank's own thread, so it must not wait for that
+        self._finalizer = weakref.finalize(self, _let_go, self._thread, self._db)
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -223,12 +223,16 @@ class Bank:
             yield key, problem_id, [_decode_draw(blob) for (blob,) in rows]
 
     def _now(self, query: str, args: tuple[Any, ...] = ()) -> list[Any]:
-        return self._thread.submit(self._call, lambda: self._db.execute(query, args).fetchall()).result()
+        def work() -> list[Any]:
+            return self._db.execute(query, args).fetchall()
+
+        return self._call(work) if self.path is None else self._thread.submit(self._call, work).result()
 
     def close(self) -> None:
         """Write all out and release the file. Closing twice is fine."""
         if not self._closed:
             self._closed = True
+            self._thread.shutdown(wait=True)
             self._finalizer()
 
     def __enter__(self) -> Bank:
@@ -249,6 +253,6 @@ class _transaction:
         self.db.execute("COMMIT" if kind is None else "ROLLBACK")
 
 
-def _shut(thread: ThreadPoolExecutor, db: sqlite3.Connection) -> None:
-    thread.submit(db.close)
-    thread.shutdown(wait=True)
+def _let_go(thread: ThreadPoolExecutor, db: sqlite3.Connection) -> None:
+    thread.shutdown(wait=False)
+    db.close()
