@@ -1,0 +1,334 @@
+"""One loaded set of weights: llama.cpp's server, in this process, and its slots.
+
+A call (one prompt, n draws) blocks its thread inside the engine, so every call gets a thread of its own, and is let in
+only when it has its n slots: what waits here can be cancelled at once, what waits inside the engine could not.
+
+The engine insists on an HTTP port. It gets a Unix socket in a private directory instead (where there are none: the
+loopback interface) and a random key. That side door serves the chat template and the tokenizer.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nlrl.core import MissingExtra, ModelError, UserError
+from nlrl.models._llama_sizes import Sizes
+
+if TYPE_CHECKING:
+    import httpx
+
+PROMPT_BATCH = 512  # prompt tokens between two chances to cancel, 1 to 2 s on a small machine
+_MAX_SOCKET_PATH = 100  # sun_path holds 104 to 108 bytes
+
+
+class Call:
+    """n draws on one prompt, on their way through the engine.
+
+    on_chunk  gets the engine's chunks, in the call's own thread
+    on_end    gets None, or the exception that ended the call; called exactly once, whatever happens
+    tokens    generated so far, per draw, exact; kept up by the engine also after nobody listens any more
+    """
+
+    def __init__(
+        self,
+        parameters: dict[str, Any],
+        n: int,
+        on_chunk: Callable[[dict[str, Any]], None],
+        on_end: Callable[[Exception | None], None],
+    ) -> None:
+        self.parameters, self.n = parameters, n
+        self.on_chunk, self.on_end = on_chunk, on_end
+        self.tokens = [0] * n
+        self.finished: set[int] = set()
+        self.started = False
+        self.cancelled = False
+
+
+class Engine:
+    """llama.cpp with one model. Thread-safe. `close` it, or leave it to the end of the process."""
+
+    def __init__(self, path: Path, sizes: Sizes) -> None:
+        self.path, self.sizes = path, sizes
+        self._lock = threading.Condition()
+        self._waiting: deque[Call] = deque()
+        self._running: set[Call] = set()
+        self._free = sizes.slots
+        self._accounted = 0
+        self._closed = False
+        self._key = secrets.token_urlsafe(24)
+        self._door = _private_folder() if hasattr(socket, "AF_UNIX") else None
+        try:
+            self._server = _load(path, sizes, self._key, self._door)
+        except BaseException:
+            self._remove_door()
+            raise
+        self._http = self._client()
+
+    # ---- calls
+
+    def submit(self, call: Call) -> None:
+        """Start the call as soon as it has its slots; calls start in the order they were submitted."""
+        with self._lock:
+            if self._closed:
+                raise ModelError("The model was closed while it was still asked. Load it again.")
+            self._waiting.append(call)
+            self._start_ready()
+
+    def cancel(self, call: Call) -> None:
+        """End the call. If it runs, its slots are free when `on_end` is called, a decoding step later at most."""
+        with self._lock:
+            call.cancelled = True
+            if call not in self._waiting:
+                return
+            self._waiting.remove(call)
+            self._start_ready()  # it may have stood at the head and kept smaller ones waiting
+        call.on_end(None)
+
+    def _start_ready(self) -> None:
+        while self._waiting and self._waiting[0].n <= self._free:
+            call = self._waiting.popleft()
+            self._free -= call.n
+            self._running.add(call)
+            call.started = True
+            threading.Thread(target=self._run, args=(call,), name="nlrl-llama-call", daemon=True).start()
+
+    def _run(self, call: Call) -> None:
+        failure: Exception | None = None
+        try:
+            self._server.handle_completions(call.parameters, lambda chunk: self._take(call, chunk))
+        except Exception as error:  # the boundary to foreign code: whatever it raises ends this call, and only it
+            failure = ModelError(f"The engine failed: {error}")
+        finally:
+            if call.cancelled:
+                with contextlib.suppress(Exception):
+                    self._settle(call)
+            with self._lock:
+                self._running.discard(call)
+                self._free += call.n
+                self._accounted += sum(call.tokens)
+                self._start_ready()
+                self._lock.notify_all()
+            call.on_end(failure)
+
+    def _take(self, call: Call, chunk: dict[str, Any]) -> bool:
+        """Pass a chunk on; True tells the engine to drop the call."""
+        if call.cancelled:
+            return True
+        for choice in chunk.get("choices", ()):
+            if "prompt_progress" not in chunk and (timings := chunk.get("timings")):
+                call.tokens[choice["index"]] = timings["predicted_n"]
+            if choice.get("finish_reason"):
+                call.finished.add(choice["index"])
+        try:
+            call.on_chunk(chunk)
+        except RuntimeError:  # the listener's event loop is gone
+            call.cancelled = True
+        return call.cancelled
+
+    def _settle(self, call: Call) -> None:
+        """Wait until the dropped call has left its slots, and count what it generated until then.
+
+        The engine was in the middle of a step when the call was dropped. Its own counter tells how much more it
+        generated, as long as no other call runs that moves the counter too; else up to two tokens a draw go uncounted.
+        """
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            with self._lock:
+                if self._running != {call}:
+                    return
+                known = self._accounted + sum(call.tokens)
+            generated, busy = self._counters()
+            if busy:
+                time.sleep(0.002)
+                continue
+            live = [i for i in range(call.n) if i not in call.finished]
+            for _ in range(generated - known):  # draws advance in step: the ones behind are those not yet reported
+                behind = min(live, key=call.tokens.__getitem__)
+                call.tokens[behind] += 1
+            return
+
+    # ---- what the engine knows
+
+    def ask(self, route: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Ask the side door. Raises ModelError where the engine refuses."""
+        import httpx
+
+        try:
+            answer = self._http.post(route, json=body)
+        except httpx.HTTPError as error:
+            raise ModelError(f"The engine does not answer {route}: {error}") from error
+        if answer.status_code != 200:
+            raise ModelError(f"The engine refused {route}: {answer.text[:500]}")
+        return answer.json()
+
+    def generated(self) -> int:
+        """All tokens generated since loading, cancelled ones included, by the engine's own counter."""
+        return self._counters()[0]
+
+    def _counters(self) -> tuple[int, int]:
+        """Tokens generated, and slots at work."""
+        text = self._server.handle_metrics()
+        found = dict(re.findall(r"^llamacpp:(\w+) (\d+)$", text, re.MULTILINE))
+        return int(found["tokens_predicted_total"]), int(found["requests_processing"])
+
+    # ---- end
+
+    def close(self) -> None:
+        """Cancel what runs, wait for it, and free the memory. May be called twice."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            for call in [*self._waiting, *self._running]:
+                call.cancelled = True
+            dropped = list(self._waiting)
+            self._waiting.clear()
+            self._lock.wait_for(lambda: not self._running, timeout=30)
+        for call in dropped:
+            call.on_end(ModelError("The model was closed while it was still asked."))
+        self._http.close()
+        if not self._running:  # a call that hangs in the engine would hang us too: then the memory stays
+            del self._server
+        self._remove_door()
+
+    def _client(self) -> httpx.Client:
+        import httpx
+
+        headers = {"Authorization": f"Bearer {self._key}"}
+        if self._door is None:
+            return httpx.Client(base_url=self._server.listening_address, headers=headers, timeout=60, trust_env=False)
+        transport = httpx.HTTPTransport(uds=str(self._door / "door.sock"))
+        return httpx.Client(base_url="http://engine", transport=transport, headers=headers, timeout=60)
+
+    def _remove_door(self) -> None:
+        if self._door is not None:
+            shutil.rmtree(self._door, ignore_errors=True)
+
+
+def _private_folder() -> Path | None:
+    """A folder of our own whose path is short enough for a socket; None where none can be made."""
+    for base in (None, "/tmp"):
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="nlrl-", dir=base))
+        except OSError:
+            continue
+        if len(os.fsencode(folder)) < _MAX_SOCKET_PATH - len("/door.sock"):
+            return folder
+        folder.rmdir()
+    return None
+
+
+def _load(path: Path, sizes: Sizes, key: str, door: Path | None) -> Any:
+    xllamacpp = import_xllamacpp()
+    wanted = xllamacpp.CommonParams()
+    wanted.model.path = str(path)
+    wanted.n_parallel = sizes.slots
+    wanted.n_ctx = sizes.slots * sizes.context_tokens
+    wanted.kv_unified = False  # 16 separate requests: 52 tokens/s without, 32 with; one request of 16: no difference
+    wanted.n_batch = wanted.n_ubatch = PROMPT_BATCH
+    wanted.cpuparams.n_threads = wanted.cpuparams_batch.n_threads = sizes.threads
+    wanted.cache_ram_mib = 0  # the default keeps up to 8 GB of old prompts
+    wanted.cache_idle_slots = False
+    wanted.fit_params = False  # sizes are decided here, not by the engine
+    wanted.warmup = False
+    wanted.prefill_assistant = False  # a last assistant message is a finished turn; `Request.prefill` continues one
+    wanted.verbosity = 0
+    wanted.ui = False
+    wanted.endpoint_slots = False  # it would show prompts
+    wanted.endpoint_metrics = True
+    wanted.api_keys = [key]
+    wanted.cors_origins = ""
+    wanted.n_threads_http = 2
+    wanted.hostnames = [str(door / "door.sock")] if door else ["127.0.0.1"]
+    try:
+        return xllamacpp.Server(wanted)
+    except RuntimeError as error:
+        raise ModelError(
+            f"llama.cpp cannot load {path} ({error}). The file may be damaged or of a kind that this version does not "
+            "know: fetch it again, or update xllamacpp."
+        ) from error
+
+
+def import_xllamacpp() -> Any:
+    """The engine's package. Raises MissingExtra, or UserError where a system library is missing."""
+    with _passive_waiting():
+        try:
+            import xllamacpp
+        except ModuleNotFoundError as error:
+            raise MissingExtra("xllamacpp", "local", "The embedded engine") from error
+        except ImportError as error:
+            hint = "apt install libgomp1" if "libgomp" in str(error) else "pip install --force-reinstall xllamacpp"
+            raise UserError(f"The embedded engine cannot start: {error}. Try: {hint}") from error
+    return xllamacpp
+
+
+@contextlib.contextmanager
+def _passive_waiting() -> Iterator[None]:
+    """Let OpenMP threads sleep, not spin, while they wait for each other. It reads this once, when it is loaded.
+
+    Spinning costs nothing on an idle machine. Beside one other busy process on two cores, 8 draws at once made 3 to 8
+    tokens a second spinning, and 80 to 147 sleeping.
+    """
+    given = os.environ.get("OMP_WAIT_POLICY")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    try:
+        yield
+    finally:
+        if given is None:
+            os.environ.pop("OMP_WAIT_POLICY", None)
+
+
+# ---- one engine for all who ask for the same weights
+
+_engines: dict[tuple[str, int, int, Sizes], tuple[Engine, int]] = {}
+_loading = threading.Lock()
+_owner = os.getpid()
+
+
+def acquire(path: Path, sizes: Sizes) -> Engine:
+    """The engine for these weights and sizes, loaded now if no one did before. Blocks while it loads."""
+    key = _key(path, sizes)
+    with _loading:
+        engine, users = _engines.get(key) or (Engine(path, sizes), 0)
+        _engines[key] = (engine, users + 1)
+        return engine
+
+
+def release(engine: Engine) -> None:
+    """Give it back. The last one out closes it."""
+    with _loading:
+        for key, (known, users) in list(_engines.items()):
+            if known is engine:
+                if users > 1:
+                    _engines[key] = (engine, users - 1)
+                    return
+                del _engines[key]
+    engine.close()
+
+
+def _key(path: Path, sizes: Sizes) -> tuple[str, int, int, Sizes]:
+    stat = path.stat()
+    return str(path.resolve()), stat.st_size, stat.st_mtime_ns, sizes
+
+
+@atexit.register
+def _close_all() -> None:
+    # threads that still call back into a dying interpreter would crash it
+    if os.getpid() != _owner:
+        return  # a fork has the objects, but not the threads that closing would wait for
+    for engine, _ in list(_engines.values()):
+        engine.close()
+    _engines.clear()

@@ -1,0 +1,272 @@
+"""Watch a completion as it is written, gist by gist, and stop it by rule.
+
+    result = generate_with_gist(model, prompt="What is 17 + 25?", live=True)
+    result.gists[0]      # Gist(text="17 + 25 = 42\\n", tokens=9, logprob=-0.21, seconds=0.31)
+    result.text          # ends with the answer line
+    result.finish        # why it ended: rule, stop, length, timeout
+
+A gist is about a line of text (at most some 32 tokens). The rules are data, see `StopRules`. They look only at what the
+model writes: the phrase in the prompt stops nothing. A phrase that arrives in two tokens is found all the same, and the
+rule "answer line" waits for the answer: the line that has "Final Answer:" on it is finished first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, cast
+
+from nlrl.core import (
+    ANSWER_PHRASE,
+    Completion,
+    Delta,
+    Finish,
+    Gist,
+    Message,
+    Model,
+    ModelError,
+    Request,
+    Sampling,
+    UserError,
+    user,
+)
+from nlrl.models.streams import Assembler
+
+T = TypeVar("T")
+OnGist = Callable[[Gist], None]
+Prompt = str | Message | Sequence[Message]
+
+
+@dataclass(frozen=True, slots=True)
+class StopRules:
+    """When to stop a completion; the model's end token always does.
+
+    answer_after  end with the answer line after this phrase (any case), None for no such rule
+    phrases       end before any of these; they are not part of the text
+    max_tokens    end after so many tokens
+    seconds       end after so long, with what there is by then (`Finish.TIMEOUT`); None for no limit
+    """
+
+    answer_after: str | None = ANSWER_PHRASE
+    phrases: tuple[str, ...] = ()
+    max_tokens: int | None = 512
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.seconds is not None and not (math.isfinite(self.seconds) and self.seconds > 0):
+            raise UserError(f"StopRules.seconds must be more than zero, got {self.seconds!r}.")
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise UserError(f"StopRules.max_tokens must be at least 1, got {self.max_tokens!r}.")
+
+    def applied_to(self, sampling: Sampling) -> Sampling:
+        """The sampling with these rules in it; stop strings that it has already are kept."""
+        return replace(
+            sampling,
+            stop=tuple(dict.fromkeys((*sampling.stop, *self.phrases))),
+            stop_after=self.answer_after or sampling.stop_after,
+            max_tokens=self.max_tokens if sampling.max_tokens is None else sampling.max_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GistResult:
+    """What was written, and how. `completion` has the rest: tokens, log-probabilities, seconds."""
+
+    text: str
+    gists: tuple[Gist, ...]
+    finish: Finish
+    completion: Completion
+
+    @property
+    def tokens(self) -> int:
+        """Completion tokens."""
+        return self.completion.completion_tokens
+
+
+async def stream_gists(
+    model: Model,
+    prompt: Prompt,
+    *,
+    sampling: Sampling | None = None,
+    rules: StopRules | None = None,
+    on_gist: OnGist | None = None,
+    prefill: str = "",
+) -> GistResult:
+    """One draw; `on_gist` is called with every gist as soon as it is complete.
+
+    prompt    the question, or messages
+    sampling  default: log-probabilities of the sampled tokens where the model has them, its own default otherwise
+    Raises what the model raises (ModelError), and UserError for an empty prompt. A draw that broke off is returned,
+    with `Finish.ERROR` and what had arrived.
+    """
+    rules = rules or StopRules()
+    sampling = rules.applied_to(sampling or Sampling(logprobs=0 if model.can.logprobs else None))
+    request = Request(_messages(prompt), sampling, prefill=prefill)
+    draw = _Draw(Assembler(0, sampling, prefix=prefill), on_gist)
+    stream = model.stream(request)
+    try:
+        async with asyncio.timeout(rules.seconds):
+            completion = await draw.read(stream)
+    except TimeoutError:
+        completion = draw.cut(Finish.TIMEOUT)
+    finally:
+        if (aclose := getattr(stream, "aclose", None)) is not None:
+            await aclose()
+    completion = _with_costs(completion, stream)
+    return GistResult(completion.text, completion.gists, completion.finish, completion)
+
+
+class _Draw:
+    """The draw being watched. Its own assembler applies the rules, whether or not the model does."""
+
+    def __init__(self, assembler: Assembler, on_gist: OnGist | None) -> None:
+        self.assembler, self.on_gist = assembler, on_gist
+        self.shown = 0
+
+    async def read(self, stream: AsyncIterator[Delta]) -> Completion:
+        async for delta in stream:
+            text = delta.text
+            self.assembler.feed(text, reasoning=delta.reasoning, tokens=delta.tokens, logprobs=delta.logprobs)
+            self.show(self.assembler.gists)
+            if (completion := delta.completion) is not None:
+                return self.whole(completion)
+            if self.assembler.stopped:
+                return self.cut(self.assembler.stopped)
+        raise ModelError("The model ended its stream without saying how the completion ended.")
+
+    def whole(self, completion: Completion) -> Completion:
+        """The model's own account of the draw, with the text and the gists that were shown."""
+        ours = self.cut(completion.finish)
+        if self.assembler.stopped and completion.error is None:
+            return replace(completion, text=ours.text, gists=ours.gists, finish=ours.finish, seconds=ours.seconds)
+        if completion.text == ours.text:
+            return replace(completion, gists=ours.gists, seconds=ours.seconds)
+        return completion  # a try broke and was repeated: what was shown holds the broken one too
+
+    def cut(self, finish: Finish) -> Completion:
+        completion = cast(Completion, self.assembler.finish(finish).completion)
+        self.show(completion.gists)
+        return completion
+
+    def show(self, gists: Sequence[Gist]) -> None:
+        for gist in gists[self.shown :]:
+            self.shown += 1
+            if self.on_gist is not None:
+                self.on_gist(gist)
+
+
+def generate_with_gist(
+    model: Any,
+    tokenizer: Any = None,
+    prompt: Prompt = "",
+    *,
+    max_tokens: int = 512,
+    stop_phrase: str | None = ANSWER_PHRASE,
+    stop: Sequence[str] = (),
+    seconds: float | None = None,
+    temperature: float | None = None,
+    top_p: float | None = None,
+    seed: int | None = None,
+    live: bool = False,
+    on_gist: OnGist | None = None,
+) -> GistResult:
+    """Generate an answer as a list of gists, until a rule stops it.
+
+    model        an `nlrl` model, a name for `load_model`, or a Hugging Face model together with its `tokenizer`
+    stop_phrase  stop after the answer line that follows this phrase; None for no such rule
+    stop         stop before any of these strings
+    seconds      stop after so long
+    live         print the gists to the terminal as they come
+    Raises what `stream_gists` raises. May also be called where an event loop runs (a notebook).
+    """
+    if not prompt and isinstance(tokenizer, str):
+        tokenizer, prompt = None, tokenizer  # generate_with_gist(model, "question")
+    rules = StopRules(stop_phrase, tuple(stop), max_tokens, seconds)
+    print_too = _printing(on_gist) if live else on_gist
+
+    async def run() -> GistResult:
+        known, ours = _model(model, tokenizer)
+        logprobs = 0 if known.can.logprobs else None
+        sampling = Sampling(temperature=temperature, top_p=top_p, seed=seed, logprobs=logprobs)
+        try:
+            return await stream_gists(known, prompt, sampling=sampling, rules=rules, on_gist=print_too)
+        finally:
+            if ours:
+                await known.aclose()
+
+    result = _run(run)
+    if live:
+        print(flush=True)
+    return result
+
+
+def _model(model: Any, tokenizer: Any) -> tuple[Model, bool]:
+    """The model, and whether it was made here and is to be closed here."""
+    if isinstance(model, str):
+        from nlrl.models.registry import load_model
+
+        return load_model(model), True
+    if tokenizer is not None:
+        from nlrl.models.transformers import TransformersModel
+
+        return TransformersModel.from_pretrained_pair(model, tokenizer), True
+    if not isinstance(model, Model):
+        raise UserError(
+            f"{type(model).__name__} is no nlrl model. A Hugging Face model needs its tokenizer beside it: "
+            "generate_with_gist(model, tokenizer, prompt)."
+        )
+    return model, False
+
+
+def _messages(prompt: Prompt) -> tuple[Message, ...]:
+    if isinstance(prompt, str):
+        prompt = user(prompt)
+    messages = (prompt,) if isinstance(prompt, Message) else tuple(prompt)
+    if not any(message.content.strip() for message in messages):
+        raise UserError("The prompt is empty: write a question.")
+    return messages
+
+
+def _with_costs(completion: Completion, stream: object) -> Completion:
+    """A draw that was cut has no account by the model. The embedded engine's streams know what it cost."""
+    tokens, prompt = getattr(stream, "tokens", None), getattr(stream, "prompt_tokens", None)
+    if isinstance(tokens, list) and isinstance(prompt, int):
+        return replace(completion, completion_tokens=sum(tokens), prompt_tokens=prompt)
+    return completion
+
+
+def _printing(on_gist: OnGist | None) -> OnGist:
+    def show(gist: Gist) -> None:
+        sys.stdout.write(gist.text)
+        sys.stdout.flush()
+        if on_gist is not None:
+            on_gist(gist)
+
+    return show
+
+
+def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run it to the end, in a thread of its own if this one has an event loop already."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work())
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            results.append(asyncio.run(work()))
+        except BaseException as error:  # carried over to the caller's thread, whatever it is
+            errors.append(error)
+
+    thread = threading.Thread(target=target, name="nlrl-gists")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
