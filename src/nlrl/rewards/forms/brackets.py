@@ -1,0 +1,153 @@
+"""What brackets hold: matrices, sets, tuples, lists and intervals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from nlrl.rewards.forms.clean import CLOSE_SET, OPEN_SET
+from nlrl.rewards.forms.shapes import Form, Group, Matrix, Piece, Reading, Region, Scalar
+
+Part = Callable[[str], Form]
+MAX_ITEMS = 200
+
+_OPEN, _CLOSE = "([{⦃⟨", ")]}⦄⟩"
+_ENVIRONMENT = re.compile(r"^\\begin\s*\{([a-zA-Z]*matrix|array)\*?\}(?:\s*\{[lcr| ]*\})?(.*)\\end\s*\{\1\*?\}$", re.S)
+_WRAPPED = re.compile(r"^(?:(?:np|numpy|sp|sympy)\.)?(?:[Mm]atrix|array|[Vv]ector)\s*\((.*)\)$", re.S)
+_BUILDER = re.compile(r"^\s*\(?[A-Za-z]\w?(?:\s*,\s*[A-Za-z]\w?)*\)?\s*(?:∈\s*[ℝℤℕℚ]\s*)?(?:\||:)(.+)$", re.S)
+
+
+def split(text: str, separators: str) -> list[str]:
+    """Parts between separators that stand outside all brackets."""
+    parts: list[str] = []
+    depth = start = 0
+    for i, c in enumerate(text):
+        if c in _OPEN:
+            depth += 1
+        elif c in _CLOSE:
+            depth = max(0, depth - 1)
+        elif depth == 0 and c in separators:
+            parts.append(text[start:i])
+            start = i + 1
+    parts.append(text[start:])
+    return parts
+
+
+def encloses(text: str) -> bool:
+    """Whether the first bracket is closed by the last character; kinds may differ, as in [0, 1)."""
+    if len(text) < 2 or text[0] not in _OPEN or text[-1] not in _CLOSE:
+        return False
+    depth = 0
+    for i, c in enumerate(text):
+        depth += (c in _OPEN) - (c in _CLOSE)
+        if depth == 0:
+            return i == len(text) - 1
+    return False
+
+
+def flat(items: Iterable[Form]) -> tuple[Form, ...]:
+    """Items with ± spread out: {±1, 2} has three."""
+    out: list[Form] = []
+    for item in items:
+        first = item.readings[0] if item.readings else None
+        if isinstance(first, Group) and first.kind == "bare" and "±" in item.text:
+            out.extend(first.items)
+        else:
+            out.append(item)
+    return tuple(out)
+
+
+def matrix(text: str, part: Part) -> list[Reading]:
+    """LaTeX environments, [[1, 2], [3, 4]], Matrix(...), [1 2; 3 4]."""
+    bars = False
+    environment = _ENVIRONMENT.match(text)
+    if environment:
+        bars = environment.group(1) == "vmatrix"
+        lines = [line for line in re.split(r"\\\\", environment.group(2)) if line.strip() and line.strip() != r"\hline"]
+        rows = [line.split("&") for line in lines]
+    else:
+        if encloses(text) and _ENVIRONMENT.match(text[1:-1].strip()):
+            return matrix(text[1:-1].strip(), part)
+        wrapped = _WRAPPED.match(text)
+        if wrapped:
+            text = wrapped.group(1).strip()
+        if not (encloses(text) and text[0] == "["):
+            return []
+        inner = text[1:-1].strip()
+        if ";" in inner and "[" not in inner:
+            rows = [row.replace(",", " ").split() for row in inner.split(";")]
+        else:
+            lines = [line.strip() for line in split(inner, ",") if line.strip()]
+            if not lines or not all(encloses(line) and line[0] == "[" and line[-1] == "]" for line in lines):
+                if not wrapped:
+                    return []
+                rows = [[entry] for entry in split(inner, ",")]  # Matrix([1, 2]) is a column
+            else:
+                rows = [split(line[1:-1], ",") for line in lines]
+    if not rows or not rows[0] or len({len(row) for row in rows}) != 1 or len(rows) * len(rows[0]) > MAX_ITEMS:
+        return []
+    return [Matrix(tuple(tuple(part(entry) for entry in row) for row in rows), bars)]
+
+
+def braces(text: str, part: Part) -> list[Reading]:
+    """Sets {1, 2, 3}, and set builders {x | x > 3}."""
+    if not encloses(text) or text[0] not in (OPEN_SET, "{"):
+        return []
+    inner = text[1:-1].strip()
+    builder = _BUILDER.match(inner)
+    if builder:
+        return list(part(builder.group(1)).readings)
+    items = [item for item in split(inner, ",;") if item.strip()]
+    if len(items) > MAX_ITEMS:
+        return []
+    return [Group("set", flat(part(item) for item in items))]
+
+
+def endpoint(form: Form) -> tuple[Scalar | None, int] | None:
+    """An end of an interval and its infinite sign; None if the form is no single number."""
+    first = form.readings[0] if form.readings else None
+    if not isinstance(first, Scalar):
+        return None
+    if first.node == ("s", "∞"):
+        return None, 1
+    if first.node == ("-", ("s", "∞")):
+        return None, -1
+    return first, 0
+
+
+def interval(low: Form, low_closed: bool, high: Form, high_closed: bool) -> Region | None:
+    """The interval between two forms, None if they are no ends or stand in the wrong order."""
+    one, two = endpoint(low), endpoint(high)
+    if not one or not two or one[1] > 0 or two[1] < 0:
+        return None
+    if one[0] is not None and two[0] is not None:
+        a, b = one[0].real, two[0].real
+        if a is not None and b is not None and (a > b or (a == b and not (low_closed and high_closed))):
+            return None
+    return Region((Piece(one[0], low_closed and not one[1], two[0], high_closed and not two[1]),))
+
+
+def bracketed(text: str, part: Part) -> list[Reading]:
+    """Tuples, lists and intervals; ]0, 1[ too. A formula in parentheses is its content."""
+    french = len(text) > 2 and text[0] in "])(" + "[" and text[-1] in "[]()" and (text[0] == "]" or text[-1] == "[")
+    if not french and not encloses(text):
+        return []
+    opener, closer = text[0], text[-1]
+    if opener in (OPEN_SET, "{") or closer in (CLOSE_SET, "}"):
+        return []
+    items = split(text[1:-1], ",;")
+    if len(items) == 1 and opener == "(" and closer == ")":
+        return list(part(items[0]).readings)
+    if len(items) > 1 and not items[-1].strip():  # (1,)
+        items.pop()
+    if any(not item.strip() for item in items) or len(items) > MAX_ITEMS:
+        return []
+    forms = tuple(part(item) for item in items)
+    found: list[Reading] = []
+    if len(forms) == 2 and opener in "([]" and closer in ")][":
+        region = interval(forms[0], opener == "[", forms[1], closer == "]")
+        if region:
+            found.append(region)
+    if (opener, closer) in (("(", ")"), ("⟨", "⟩"), ("[", "]")):
+        found.append(Group("list" if opener == "[" else "tuple", forms))
+    return found

@@ -1,0 +1,212 @@
+"""From what a model writes to what it means: markup, LaTeX spelling and Unicode variants become one plain notation.
+
+    clean("**$\\\\dfrac{3}{4}\\\\text{ cm}^2$.**")  ->  Clean("\\\\frac{3}{4} cm ^2", math=True)
+
+After cleaning, set braces are U+2983 and U+2984 (so that plain braces only group), relations and signs are single
+characters, and the only backslash commands left are those the expression reader knows (or cannot know). Every pass
+is linear in the length of the text.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import NamedTuple
+
+OPEN_SET, CLOSE_SET = "\u2983", "\u2984"
+
+
+class Clean(NamedTuple):
+    """The plain notation, and whether any of it stood between math delimiters."""
+
+    text: str
+    math: bool
+
+
+_DROP = [
+    "left", "right", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "biggl", "biggr", "displaystyle",
+    "textstyle", "limits", "nolimits",
+]  # fmt: skip
+_SPACE = ["quad", "qquad", "thinspace", "enspace", "space", "newline"]
+_GREEK = (
+    "alpha:α beta:β gamma:γ delta:δ epsilon:ε varepsilon:ε zeta:ζ eta:η theta:θ vartheta:θ iota:ι kappa:κ lambda:λ "
+    "mu:μ nu:ν xi:ξ pi:π rho:ρ varrho:ρ sigma:σ tau:τ upsilon:υ phi:φ varphi:φ chi:χ psi:ψ omega:ω Gamma:Γ Delta:Δ "
+    "Theta:Θ Lambda:Λ Xi:Ξ Pi:Π Sigma:Σ Phi:Φ Psi:Ψ Omega:Ω"
+)
+GREEK: dict[str, str] = dict(item.split(":") for item in _GREEK.split())  # type: ignore[misc]
+_COMMANDS: dict[str, str] = {
+    **dict.fromkeys(_DROP, ""),
+    **dict.fromkeys(_SPACE, " "),
+    **GREEK,
+    **dict.fromkeys(("cdot", "times", "ast", "cdotp"), "*"),
+    **dict.fromkeys(("le", "leq", "leqslant"), "≤"),
+    **dict.fromkeys(("ge", "geq", "geqslant"), "≥"),
+    **dict.fromkeys(("ne", "neq"), "≠"),
+    **dict.fromkeys(("emptyset", "varnothing"), "∅"),
+    **dict.fromkeys(("ldots", "cdots", "dots", "dotsc", "dotsb"), "…"),
+    **dict.fromkeys(("lvert", "rvert", "vert", "mid"), "|"),
+    **dict.fromkeys(("approx", "sim", "simeq"), "≈"),
+    **dict.fromkeys(("setminus", "smallsetminus", "backslash"), "∖"),
+    **dict.fromkeys(("lbrace",), OPEN_SET),
+    **dict.fromkeys(("rbrace",), CLOSE_SET),
+    **dict.fromkeys(("circ", "degree"), "°"),
+    **dict.fromkeys(("dfrac", "tfrac", "cfrac"), r"\frac"),
+    **dict.fromkeys(("dbinom", "tbinom"), r"\binom"),
+    "div": "/", "pm": "±", "mp": "∓", "lt": "<", "gt": ">", "infty": "∞", "cup": "∪", "cap": "∩", "in": "∈",
+    "lfloor": "⌊", "rfloor": "⌋", "lceil": "⌈", "rceil": "⌉", "langle": "⟨", "rangle": "⟩", "prime": "'",
+    "land": " and ", "lor": " or ", "euro": "€", "pounds": "£", "percent": "%", "dollar": " $", "textdollar": " $",
+    "textdegree": "°", "imath": "i", "ell": "l",
+}  # fmt: skip
+_ESCAPES = {"{": OPEN_SET, "}": CLOSE_SET, "%": "%", "$": " $", "#": "#", "&": "&", "_": "_", "!": "", "|": "|"}
+_ESCAPES.update(dict.fromkeys(",;: >/", " "))
+_TEXT_LIKE = (
+    "text|mbox|textrm|textbf|textit|textnormal|textsf|mathrm|mathbf|mathit|mathsf|boldsymbol|bm|operatorname|emph|"
+    "underline|boxed|fbox|hbox"
+)
+_GROUPS = re.compile(rf"\\({_TEXT_LIKE})\*?\s*\{{|\\\\|\\[{{}}]|[{{}}]")
+_COMMAND = re.compile(r"\\\\|\\([A-Za-z]+)|\\([^A-Za-z])")
+_BLACKBOARD = re.compile(r"\\(?:mathbb|Bbb|mathbf)\s*\{?\s*([RZNQC])\s*\}?")
+_OVER_LETTERS = re.compile(
+    r"\\(?:overline|overrightarrow|overleftrightarrow|vec|hat|bar|tilde|widehat)\s*\{?\s*([A-Za-z]{1,3}'?)\s*\}?"
+)
+_BOARD = dict(zip("RZNQC", "ℝℤℕℚℂ", strict=True))
+
+_PLAIN = str.maketrans({
+    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "﹣": "-", "－": "-", "×": "*", "⋅": "*", "·": "*", "∙": "*",
+    "∗": "*", "÷": "/", "⁄": "/", "∕": "/", "≦": "≤", "≧": "≥", "⩽": "≤", "⩾": "≥", "“": '"', "”": '"', "‘": "'",
+    "’": "'", "′": "'", "º": "°", "˚": "°", "µ": "μ", "∣": "|", "\u2061": "", "\u2062": "", "\u200b": "", "\ufeff": "",
+    "\u200e": "", "\u200f": "", "∶": ":", "⟮": "(", "⟯": ")", "ϕ": "φ", "ϵ": "ε", "Ω": "Ω", "✓": "", "…": "…",
+    "∅": "∅", "℃": "°C", "℉": "°F", "\ue000": "",
+})  # fmt: skip
+_SUPER = {ord(a): b for a, b in zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ⁽⁾", "0123456789+-ni()", strict=True)}
+_SUB = {ord(a): b for a, b in zip("₀₁₂₃₄₅₆₇₈₉₊₋", "0123456789+-", strict=True)}
+_SUPERS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ⁽⁾]+")
+_SUBS = re.compile("[₀₁₂₃₄₅₆₇₈₉₊₋]+")
+_VULGAR = re.compile("(\\d?)([¼-¾⅐-⅞↉])")
+
+_MARK = re.compile(r"(?<![\w)*_])(\*\*\*|\*\*|__|\*|_)(?=\S)([^*\n]{1,300}?)(?<=\S)\1(?![\w(*])")
+_HEADING = re.compile(r"^\s*(?:#{1,6}|>+|[*•])\s+")
+_FENCE = re.compile(r"^\s*```[\w+-]*\s*\n?(.*?)\n?\s*```\s*$", re.S)
+_DISPLAY = re.compile(r"\$\$|\\[()\[\]]")
+_INLINE = re.compile(r"(?<!\\)\$(?=[^\s$])([^$]*[^\s$\\])\$(?!\d)")
+_STRAY = re.compile(r"(?<!\\)\$(?!\s?\d)")
+_LEAD = re.compile(
+    r"^(?:(?:so|thus|hence|therefore|and)\b,?\s*)?"
+    r"(?:(?:(?:the|my|our)\s+)?(?:final\s+|correct\s+)?(?:answer|result|solution|value)\s*(?:is\b|are\b|equals\b|:|=)\s*:?"
+    r"|(?:it|that)(?:\s+is|'s)\s)\s*",
+    re.I,
+)
+_ABOUT = re.compile(r"^(?:≈|~|=|≡|approximately\b|approx\b\.?|about\b|roughly\b|around\b|exactly\b|equals\b)\s*", re.I)
+
+
+def _unwrap(text: str) -> str:
+    r"""Take \boxed{...}, \text{...} and their kin off, braces balanced, in one pass."""
+    if "\\" not in text:
+        return text
+    pads: list[str | None] = []
+
+    def step(match: re.Match[str]) -> str:
+        token = match.group()
+        if match.group(1):
+            pads.append(" ")
+            return " "
+        if token == "{":
+            pads.append(None)
+        elif token == "}" and pads:
+            pad = pads.pop()
+            if pad is not None:
+                return pad
+        return token
+
+    return _GROUPS.sub(step, text)
+
+
+def _latex(text: str) -> str:
+    """Rewrite LaTeX spelling; unknown commands stay as they are."""
+    text = _OVER_LETTERS.sub(r" \1", text)
+    text = _BLACKBOARD.sub(lambda m: _BOARD[m.group(1)], text)
+    text = _unwrap(text)
+
+    def step(match: re.Match[str]) -> str:
+        name, char = match.group(1), match.group(2)
+        if name is not None:
+            new = _COMMANDS.get(name)
+            # a letter may follow at once in the source ("\pi r"): keep it apart where the command was a word
+            return match.group() if new is None else new
+        return match.group() if char is None else _ESCAPES.get(char, match.group())
+
+    text = _COMMAND.sub(step, text)
+    return text.replace("^{°}", "°").replace("^ °", "°").replace("^°", "°").replace("~", " ")
+
+
+def _unicode(text: str) -> str:
+    """Unicode variants to one spelling; superscripts and vulgar fractions keep their meaning."""
+    text = _VULGAR.sub(lambda m: m[1] + (" " if m[1] else "") + unicodedata.normalize("NFKC", m[2]), text)
+    text = _SUPERS.sub(lambda m: "^{" + m.group().translate(_SUPER) + "}", text)
+    text = _SUBS.sub(lambda m: "_{" + m.group().translate(_SUB) + "}", text)
+    text = unicodedata.normalize("NFC", text.translate(_PLAIN))
+    # full width and other digits and letters, one by one, so that symbols such as the integral sign survive
+    return "".join(c if ord(c) < 0x2E80 and not (c.isdigit() and not c.isascii()) else _fold(c) for c in text)
+
+
+def _fold(char: str) -> str:
+    if char.isdecimal():
+        return str(unicodedata.decimal(char))
+    return unicodedata.normalize("NFKC", char)
+
+
+def _markdown(text: str) -> str:
+    fence = _FENCE.match(text)
+    if fence:
+        text = fence.group(1)
+    text = text.strip()
+    if len(text) > 1 and text[0] == "`" and text[-1] == "`":
+        text = text.strip("`")
+    if "`" in text:
+        text = text.replace("`", "")
+    text = _HEADING.sub("", text)
+    for mark in ("***", "**", "__"):
+        if text.startswith(mark) and text.endswith(mark) and text.count(mark) == 2 and len(text) > 2 * len(mark):
+            text = text[len(mark) : -len(mark)].strip()
+    if "*" in text or "_" in text or "~~" in text:
+        text = re.sub(r"~~[^~\n]{1,300}~~", "", text).strip()  # struck out
+        for _ in range(2):  # bold around italics
+            text = _MARK.sub(r"\2", text)
+        for mark in ("**", "*"):  # an opening mark whose end was cut off
+            if text.startswith(mark) and text.count(mark) == 1:
+                text = text[len(mark) :]
+            if text.endswith(mark) and text.count(mark) == 1:
+                text = text[: -len(mark)]
+    return text
+
+
+def clean(text: str) -> Clean:
+    """The plain notation of an answer. Cheap for short ASCII text, linear for the rest."""
+    text = _markdown(text).replace("{,}", ",")
+    math = False
+    if "$" in text or "\\" in text:
+        new, n_display = _DISPLAY.subn(" ", text) if "\\\\[" not in text else (text, 0)
+        new, n_inline = _INLINE.subn(r" \1 ", new)
+        if "\\" in new and "$" in new:  # half a pair around LaTeX; money keeps its sign
+            new = _STRAY.sub(" ", new)
+        math = bool(n_display or n_inline)
+        text = _latex(new)
+    if not text.isascii():
+        text = _unicode(text)
+    text = text.replace("&nbsp;", " ").replace("**", "^") if "**" in text or "&" in text else text
+    text = " ".join(text.split())
+    for _ in range(2):
+        text = _ABOUT.sub("", _LEAD.sub("", text))
+    return Clean(trim(text), math)
+
+
+def trim(text: str) -> str:
+    """Without outer space, quotes and the punctuation that ends a sentence."""
+    text = text.strip()
+    while text and text[-1] in ".,;:" and not text.endswith("..."):
+        text = text[:-1].rstrip()
+    if len(text) > 1 and text[0] in "\"'" and text[-1] == text[0]:
+        text = text[1:-1].strip()
+        while text and text[-1] in ".,;:":
+            text = text[:-1].rstrip()
+    return text

@@ -1,0 +1,307 @@
+"""Numbers with what stands around them: sign, currency, unit, scale words; also ratios, times of day and formulas.
+
+quantity("-$1,234.50")          [Scalar(-1234.5, unit USD)]
+quantity("5 hours 30 minutes")  [Scalar(19800, unit s)]
+formula("2√3 cm", ...)          [Scalar of a formula, unit cm]
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from nlrl.rewards.forms.exact import CannotTell, exact
+from nlrl.rewards.forms.numerals import NUMBER_WORDS, Exact, in_words, numeral, tidy
+from nlrl.rewards.forms.shapes import Form, Group, Ratio, Reading, Scalar
+from nlrl.rewards.forms.syntax import Node, NotAFormula, parse
+from nlrl.rewards.forms.units import CURRENCY, Unit, units
+
+_GROUPED = (
+    r"(?<![\w.,])(?:[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d?(?:,\d{2})+,\d{3}|[1-9]\d{0,2}(?: \d{3})+|[1-9]\d{0,2}(?:'\d{3})+)"
+)
+_THOUSANDS = re.compile(_GROUPED + r"(?!\d|[,.]?\d)")
+_THOUSANDS_POINT = re.compile(_GROUPED + r"(?=\.\d)")
+_START = re.compile(
+    r"([-+]?)\s*((?:US|USD|EUR|GBP|A|C|Rs)?\.?\s?[$€£¥₹]|USD|EUR|GBP|Rs\.?(?=\s?\d))?\s*([-+]?)\s*(?=[\d.\\])"
+)
+_SCALE = re.compile(r"\s*-?(hundred|thousand|million|billion|trillion|dozen|mn|bn)s?\b", re.I)
+_SUFFIX_SCALE = re.compile(r"\s?([kKMB])(?![A-Za-z])")
+_SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
+           "mn": 10**6, "bn": 10**9, "k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9}  # fmt: skip
+_COMPOUND = re.compile(r"(.*?[A-Za-z°'\"])(?:\s*,\s*|\s+)(?:and\s+)?(\d.*)")
+_CLOCK = re.compile(r"(\d{1,2})(?::(\d\d))?(?::\d\d)?\s*([ap])\.?\s?m\.?", re.I)
+_BARE_CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::\d\d)?")
+_RATIO = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*(?::|to)\s*(\d{1,15}(?:\.\d{1,9})?)")
+_MODULE = re.compile(r"\b(?:math|cmath|np|numpy|sympy|sp)\.(?=[a-zA-Z])")
+_RATIONAL = re.compile(r"\b(?:Fraction|Rational)\(\s*(-?\d+)\s*,\s*(\d+)\s*\)")
+_INFINITY = re.compile(r"\bfloat\(['\"]inf(?:inity)?['\"]\)")
+_ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)\b")
+_CONSTANT = re.compile(r"(?<=[+-] )(?:an? )?(?:arbitrary )?const(?:ant)?\.?(?= |$)", re.I)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d$|\d{1,2}/\d{1,2}/\d{4}$")
+_STATEMENT = re.compile(
+    r"\b(?:is|are|was|were|be|equals?|takes?|costs?|makes?|earns?|has|have|had|needs?|gets?|pays?|spends?|spent|saves?)\s"
+    r"(?:\w+\s){0,4}?(?=[$€£-]?\d)"
+)
+_HEDGE = re.compile(r"\b(?:not|no|least|most|more than|less than|over|under|between|or|fewer|greater|never|than)\b")
+_SENTENCE = 6  # a number followed by more words than this is a sentence, not a quantity
+_MAX_EXACT_LENGTH = 300
+
+
+def join_thousands(text: str) -> str:
+    """Thousands separators outside brackets removed: "1,234 and 5" but not "(1,234)"."""
+    if "," not in text and " " not in text and "'" not in text:
+        return text
+    if not any(c in text for c in "([{⦃"):
+        return _join(text)
+    out: list[str] = []
+    depth = start = 0
+    for i, c in enumerate(text):
+        if c in "([{⦃⟨":
+            if depth == 0:
+                out.append(_join(text[start:i]))
+                start = i
+            depth += 1
+        elif c in ")]}⦄⟩" and depth:
+            depth -= 1
+            if depth == 0:
+                out.append(text[start : i + 1])
+                start = i + 1
+    out.append(_join(text[start:]) if depth == 0 else text[start:])
+    return "".join(out)
+
+
+def _join(text: str) -> str:
+    for pattern in (_THOUSANDS, _THOUSANDS_POINT):
+        text = pattern.sub(lambda m: re.sub("[ ,']", "", m.group()), text)
+    return text
+
+
+def _currency(sign: str) -> Unit | None:
+    if not sign:
+        return None
+    sign = sign.strip().upper().replace("RS.", "₹").replace("RS", "₹")
+    found = units(sign[-1] if sign[-1] in "$€£¥₹" else sign)
+    return found[0] if found else None
+
+
+def quantity(text: str, *, math: bool = False) -> list[Reading]:
+    """A number, in digits or words, with an optional unit and nothing else; empty if the text is something else."""
+    if not text or len(text) > _MAX_EXACT_LENGTH or _DATE.match(text) or _ORDINAL.match(text):
+        return []
+    start = _START.match(text)
+    if start and (not start.group(1) or not start.group(3)):
+        return _digits_first(text, start, math)
+    first = text.split(" ", 1)[0].lower().split("-", 1)[0]
+    if first in NUMBER_WORDS or first in ("a", "an", "minus", "negative"):
+        return _words_first(text)
+    return []
+
+
+def _digits_first(text: str, start: re.Match[str], math: bool) -> list[Reading]:
+    sign = -1 if "-" in (start.group(1), start.group(3)) else 1
+    currency = _currency(start.group(2) or "")
+    body = text[start.end() :]
+    number = numeral(body)
+    if number is None:
+        return []
+    value, end, decimals, digits = number.value, number.end, number.decimals, number.digits
+    rest = body[end:]
+    scale = _SCALE.match(rest) or (_SUFFIX_SCALE.match(rest) if currency else None)
+    if scale:
+        word = scale.group(1)
+        value = tidy(value * _SCALES[word if len(word) == 1 else word.lower()])
+        decimals = digits = 0
+        rest = rest[scale.end() :]
+    value = sign * value
+
+    def scalar(unit: Unit | None) -> Scalar:
+        return Scalar(value, unit=unit, decimals=decimals, digits=digits)
+
+    tail = rest.strip()
+    if not tail:
+        return [scalar(currency)]
+    compound = _compound(text, sign) if any(c.isdigit() for c in tail) else None
+    if compound is not None:
+        return [compound]
+    if len(tail.split()) > _SENTENCE or (tail[0] in "+-*/^!|(,:;=<>" and not tail.startswith("-")):
+        return []
+    if tail.startswith("-"):  # "5-year" is five years, "5-3" is a difference
+        if not re.match(r"-[a-z]{3,}", tail):
+            return []
+        tail = tail[1:]
+    stuck = not rest[:1].isspace()
+    if stuck and re.match(r"s\b", tail) and decimals == 0 and 1000 <= abs(value) <= 2100:
+        return []  # "1990s"
+    readings: list[Reading] = []
+    for unit in units(tail, stuck):
+        if currency is not None:
+            if unit.head == "%" or any(
+                d in CURRENCY and d not in dict(currency.dimensions) for d, _ in unit.dimensions
+            ):
+                continue
+            unit = currency
+        elif not unit.dimensions and unit.factor == 1:
+            unit = None  # type: ignore[assignment]
+        if stuck and len(tail) == 1 and tail.isalpha() and (math or "\\" in text):
+            continue  # 3m between dollar signs is a product
+        readings.append(scalar(unit))
+    if readings and stuck and len(tail) == 1 and tail.isalpha() and currency is None:
+        readings += formula(text)
+    return readings
+
+
+def _compound(text: str, sign: int) -> Scalar | None:
+    """ "5 hours and 30 minutes", "6 ft 2 in": a sum of quantities of one kind, each unit smaller than the last."""
+    match = _COMPOUND.fullmatch(text)
+    if not match:
+        return None
+    parts = [quantity(match.group(i)) for i in (1, 2)]
+    if any(len(p) != 1 or not isinstance(p[0], Scalar) for p in parts):
+        return None
+    big, small = parts[0][0], parts[1][0]
+    assert isinstance(big, Scalar) and isinstance(small, Scalar)
+    one, two = big.unit, small.unit
+    if one is None or two is None or big.exact is None or small.exact is None:
+        return None
+    if one.dimensions != two.dimensions or one.nouns or one.offset or not one.factor > two.factor or small.exact < 0:
+        return None
+    total = abs(big.exact) * one.factor + small.exact * two.factor
+    return Scalar(tidy(sign * total / two.factor), unit=two)
+
+
+def _words_first(text: str) -> list[Reading]:
+    words = text.lower().replace("-", " ").split()
+    found = in_words(words)
+    if not found:
+        return []
+    value, used = found
+    original = text.replace("-", " ").split()
+    rest = original[used:]
+    if isinstance(value, Fraction) and rest[:1] in (["a"], ["an"], ["of"]):  # half an hour
+        rest = rest[1:]
+    if not rest:
+        return [Scalar(value)]
+    if len(rest) > _SENTENCE:
+        return []
+    readings: list[Reading] = []
+    for unit in units(" ".join(rest)):
+        readings.append(Scalar(value, unit=unit if unit.dimensions or unit.factor != 1 else None))
+    return readings
+
+
+def stated(text: str) -> list[Reading]:
+    """The number of a sentence that states just one: "The train takes 5 hours."."""
+    if not 8 <= len(text) <= 200 or len(re.findall(r"\d[\d.,]*", text)) != 1:
+        return []
+    lower = text.lower()
+    match = _STATEMENT.search(lower)
+    if not match or _HEDGE.search(lower):
+        return []
+    rest = text[match.end() :]
+    number = re.match(r"[-$€£]*\d[\d.,]*\d%?|[-$€£]*\d%?", rest)
+    return quantity(rest) or (quantity(number.group()) if number else [])
+
+
+def clock_or_ratio(text: str) -> list[Reading]:
+    """2:30 pm, 14:30, 2:3, 2 to 3."""
+    if len(text) > 40 or not text[:1].isdigit():
+        return []
+    clock = _CLOCK.fullmatch(text)
+    if clock:
+        hour, minute, half = int(clock.group(1)), int(clock.group(2) or 0), clock.group(3).lower() + "m"
+        if 1 <= hour <= 12 and minute < 60:
+            return [Ratio(None, (hour % 12 + 12 * (half == "pm")) * 60 + minute, half)]
+        return []
+    ratio = _RATIO.fullmatch(text)
+    if not ratio:
+        return []
+    top, under = Fraction(ratio.group(1)), Fraction(ratio.group(2))
+    bare = _BARE_CLOCK.fullmatch(text)
+    minutes = int(bare.group(1)) * 60 + int(bare.group(2)) if bare and int(bare.group(1)) < 24 else None
+    if minutes is not None and int(bare.group(2)) >= 60:  # type: ignore[union-attr]
+        minutes = None
+    return [Ratio(top / under if under else None, minutes)]
+
+
+def scalar_of(node: Node, unit: Unit | None = None) -> Scalar:
+    """A tree as a scalar, evaluated exactly where that is cheap."""
+    try:
+        value: Exact = exact(node)
+    except (CannotTell, ArithmeticError, ValueError):
+        return Scalar(None, node, unit=unit)
+    decimals = 0
+    if node[0] == "n" and isinstance(value, Fraction) and set(_factors(value.denominator)) <= {2, 5}:
+        decimals = 0  # written as a formula: exact
+    return Scalar(value, unit=unit, decimals=decimals)
+
+
+def _factors(n: int) -> list[int]:
+    return [p for p in (2, 3, 5, 7) if n % p == 0]
+
+
+def _variants(node: Node) -> list[Node]:
+    """Both trees of a formula with ±, or the one without."""
+
+    def pick(tree: Node, sign: int) -> Node:
+        if tree[0] in ("n", "s"):
+            return tree
+        children = [pick(child, sign) for child in tree[1:]]
+        if tree[0] == "±":
+            return ("+", children[0], children[1] if sign > 0 else ("-", children[1]))
+        return (tree[0], *children)
+
+    return [pick(node, 1), pick(node, -1)] if _has_choice(node) else [node]
+
+
+def _has_choice(node: Node) -> bool:
+    todo = [node]
+    while todo:
+        node = todo.pop()
+        if node[0] == "±":
+            return True
+        if node[0] not in ("n", "s"):
+            todo.extend(node[1:])
+    return False
+
+
+def formula(text: str) -> list[Reading]:
+    """Any formula, also with a known unit behind it."""
+    if len(text) > 1000 or _DATE.match(text) or _ORDINAL.match(text):
+        return []
+    text = _CONSTANT.sub("C", _MODULE.sub("", text))
+    text = _INFINITY.sub("∞", _RATIONAL.sub(r"(\1)/(\2)", text))
+    found = _formula_with_unit(text)
+    try:
+        trees = _variants(parse(text))
+    except NotAFormula:
+        return found
+    if len(trees) == 1:
+        return [*found, scalar_of(trees[0])]
+    return [Group("bare", tuple(_form_of(scalar_of(tree), text) for tree in trees))]
+
+
+def _form_of(scalar: Scalar, text: str) -> Form:
+    return Form(text, "", (scalar,), evident=True, key=f"v:{scalar.tree}")
+
+
+def _formula_with_unit(text: str) -> list[Reading]:
+    words = text.split(" ")
+    if words[0][:1] in "$€£" and len(words[0]) > 1:  # "$3x$" was cleaned already; "$\frac{7}{2}" is money
+        unit = _currency(words[0][0])
+        try:
+            return [scalar_of(parse(text[1:]), unit)]
+        except NotAFormula:
+            return []
+    for n in range(1, min(5, len(words))):
+        found = [u for u in units(" ".join(words[-n:])) if not u.nouns]
+        if not found:
+            continue
+        try:
+            node = parse(" ".join(words[:-n]))
+        except NotAFormula:
+            continue
+        scalar = scalar_of(node)
+        if scalar.names and len("".join(words[-n:])) == 1:  # the h of "π r h" is no hour
+            continue
+        return [scalar.with_unit(u if u.dimensions or u.factor != 1 else None) for u in found]
+    return []

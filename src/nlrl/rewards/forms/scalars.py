@@ -1,0 +1,187 @@
+"""Whether two numbers or formulas are equal, units, percentages and rounding included.
+
+scalars(2.5 km, 2500 m)   True        scalars(70 dollars, 70)   True
+scalars(0.6667, 2/3)      True        scalars(70 dollars, 70 cents)  False
+"""
+
+from __future__ import annotations
+
+import cmath
+import math
+from collections.abc import Iterable
+from fractions import Fraction
+
+from nlrl.rewards.forms.constants import constant_apart, differ_by_constant
+from nlrl.rewards.forms.numerals import Exact
+from nlrl.rewards.forms.reals import reals
+from nlrl.rewards.forms.shapes import Scalar
+from nlrl.rewards.forms.syntax import Node
+from nlrl.rewards.forms.units import CURRENCY, Unit
+
+MIN_DIGITS = 4  # a decimal stands for a longer or irrational number only if it shows at least so many digits
+NOISE_DIGITS = 12  # a decimal of so many digits was printed by a machine and may end in noise
+CLOSE = 1e-9  # relative; floating point noise, not approximation
+
+
+def any_of(verdicts: Iterable[bool | None]) -> bool | None:
+    """Three-valued "or"."""
+    out: bool | None = False
+    for verdict in verdicts:
+        if verdict:
+            return True
+        if verdict is None:
+            out = None
+    return out
+
+
+def scalars(a: Scalar, b: Scalar) -> bool | None:
+    """Two numbers or formulas with their units."""
+    one, two = a.unit, b.unit
+    if one is None and two is None:
+        return _values(a, b)
+    if one is None or two is None:
+        bare, dressed, unit = (a, b, two) if one is None else (b, a, one)
+        assert unit is not None
+        return any_of(_values(bare, meaning) for meaning in _meanings(dressed, unit))
+    if one.head == "%" or two.head == "%":
+        return _values(a, b) if one.head == two.head else False
+    if one.dimensions == two.dimensions:
+        if (one.factor, one.offset) == (two.factor, two.offset):
+            return _values(a, b)
+        return _values(_converted(a, one), _converted(b, two))
+    angles = {"deg", "rad"}
+    if {d for d, _ in one.dimensions} | {d for d, _ in two.dimensions} == angles:
+        return _values(_radians(a, one), _radians(b, two))
+    if one.nouns and two.nouns:
+        x, y = {d for d, _ in one.dimensions}, {d for d, _ in two.dimensions}
+        return _values(a, b) if x <= y or y <= x else False
+    if one.head == two.head and one.head in CURRENCY:  # "$18 per day" and "$18"
+        return _values(a, b)
+    return False
+
+
+def _meanings(dressed: Scalar, unit: Unit) -> list[Scalar]:
+    """What a number with a unit may be as a bare number: itself; percent also the hundredth, degrees also radians."""
+    plain = dressed.with_unit(None)
+    if unit.head == "%":
+        return [plain, _converted(dressed, unit)]
+    if unit.dimensions == (("deg", 1),):
+        return [plain, _radians(dressed, unit)]
+    return [plain]
+
+
+def _converted(scalar: Scalar, unit: Unit) -> Scalar:
+    """In base units. A decimal keeps its significant digits: 66.67 % is good to four."""
+    if scalar.exact is not None:
+        value = (scalar.exact + unit.offset) * unit.factor
+        shift = 0
+        if scalar.digits and unit.factor.numerator == 1 and not unit.offset:
+            shift = len(str(unit.factor.denominator)) - 1 if str(unit.factor.denominator).strip("0") == "1" else 0
+        digits = scalar.digits if shift or unit.factor == 1 else 0
+        return Scalar(value, decimals=scalar.decimals + shift if digits else 0, digits=digits)
+    return Scalar(None, ("*", ("+", scalar.tree, ("n", unit.offset)), ("n", unit.factor)))
+
+
+def _radians(scalar: Scalar, unit: Unit) -> Scalar:
+    if unit.dimensions == (("rad", 1),):
+        return scalar.with_unit(None)
+    return Scalar(None, ("/", ("*", scalar.tree, ("s", "π")), ("n", 180)))
+
+
+def _values(a: Scalar, b: Scalar) -> bool | None:
+    if a.exact is not None and b.exact is not None:
+        return a.exact == b.exact or (bool(a.digits or b.digits) and _rounded(a, b))
+    if a.tree == b.tree:
+        return True
+    one, two = constant_apart(a), constant_apart(b)
+    if one is not None or two is not None:
+        return one is not None and two is not None and differ_by_constant(one, two)
+    if a.fingerprint is not None and b.fingerprint is not None:
+        if a.fingerprint == b.fingerprint:
+            return True
+        if not (a.digits or b.digits or _float_like(a) or _float_like(b)):
+            return _one_letter(a, b)
+    verdict = _close(a.reals, b.reals)
+    if verdict is not True and (a.digits or b.digits):
+        return _rounded(a, b) or verdict
+    if not verdict and _has(a.tree, "log") | _has(b.tree, "log"):  # log may mean base ten
+        verdict = _close(reals(a.tree, 10.0), reals(b.tree, 10.0)) or verdict
+    return _one_letter(a, b) if verdict is False else verdict
+
+
+def _one_letter(a: Scalar, b: Scalar) -> bool:
+    """2X and 2x: one symbol each, in different case."""
+    one, two = a.names, b.names
+    if len(one) == len(two) == 1 and one != two:
+        (x,), (y,) = one, two
+        if x.casefold() == y.casefold():
+            renamed = Scalar(None, _rename(b.tree, y, x))
+            if a.fingerprint is not None and renamed.fingerprint is not None:
+                return a.fingerprint == renamed.fingerprint
+            return _close(a.reals, renamed.reals) is True
+    return False
+
+
+def _rename(node: Node, old: str, new: str) -> Node:
+    if node[0] == "s":
+        return ("s", new) if node[1] == old else node
+    return node if node[0] == "n" else (node[0], *(_rename(child, old, new) for child in node[1:]))
+
+
+def _has(node: Node, op: str) -> bool:
+    todo = [node]
+    while todo:
+        node = todo.pop()
+        if node[0] == op:
+            return True
+        if node[0] not in ("n", "s"):
+            todo.extend(node[1:])
+    return False
+
+
+def _float_like(scalar: Scalar) -> bool:
+    """A formula that holds a long decimal: its fingerprint is exact where the writer was not."""
+    todo = [scalar.tree]
+    while todo:
+        node = todo.pop()
+        if node[0] == "n":
+            if isinstance(node[1], Fraction) and node[1].denominator >= 10**6:
+                return True
+        elif node[0] != "s":
+            todo.extend(node[1:])
+    return False
+
+
+def _close(a: tuple[complex | None, ...], b: tuple[complex | None, ...]) -> bool | None:
+    """Equal at every point where both have a value; None if there are too few such points."""
+    known = [(x, y) for x, y in zip(a, b, strict=True) if x is not None and y is not None]
+    known = [(x, y) for x, y in known if not (cmath.isinf(x) and cmath.isinf(y))]
+    for x, y in known:
+        if cmath.isinf(x) or cmath.isinf(y) or abs(x - y) > CLOSE * max(abs(x), abs(y), 1e-6):
+            return False
+    return True if len(known) >= 2 else None
+
+
+def _rounded(a: Scalar, b: Scalar) -> bool:
+    """Whether one is a decimal that rounds the other: at least MIN_DIGITS significant digits, all of them right."""
+    for short, long in ((a, b), (b, a)):
+        if short.digits < MIN_DIGITS or not short.decimals or short.exact is None:
+            continue
+        if long.digits and long.decimals <= short.decimals:
+            continue
+        if _rounds_to(short.exact, short.decimals, long):
+            return True
+    if a.exact is not None and b.exact is not None and max(a.digits, b.digits) >= NOISE_DIGITS:  # 0.30000000000000004
+        return abs(a.exact - b.exact) <= Fraction(1, 10**9) * max(abs(a.exact), abs(b.exact))
+    return False
+
+
+def _rounds_to(value: Exact, decimals: int, long: Scalar) -> bool:
+    if long.exact is not None:
+        if isinstance(long.exact, int):
+            return False
+        return abs(long.exact - value) <= Fraction(1, 2 * 10**decimals)
+    real = long.real
+    if real is None or decimals > 12:
+        return real is not None and math.isclose(real, float(value), rel_tol=1e-12)
+    return abs(Fraction(real) - value) <= Fraction(1, 2 * 10**decimals)
