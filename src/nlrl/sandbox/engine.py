@@ -1,0 +1,159 @@
+"""What happens in a run, on the sandbox's own event loop.
+
+    run_tests     worker box <-- calls, plain data --> judge box -- one line a result --> host
+    run_python    box <-- source, stdin; stdout, stderr, exit code --> host
+
+Two zygotes in two boxes: one forks all workers, the other all judges, so a program and its tests never share a
+process table, a file system or a memory image.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from nlrl.core import SandboxUnavailable
+from nlrl.sandbox.boxes import start_box
+from nlrl.sandbox.jobs import BoxLost, Job, JobEnd, ZygoteClient
+from nlrl.sandbox.limits import Limits
+from nlrl.sandbox.memory_file import memory_file
+from nlrl.sandbox.outcomes import run_outcome, test_results
+from nlrl.sandbox.reader import PipeReader
+from nlrl.sandbox.results import Isolation, RunResult, TestOutcome, TestReport
+
+_REPORT_BYTES = 4 << 20  # what a judge may say in all
+_TRIES = 2  # a zygote may fall to the machine's memory killer; twice in a row is no accident
+_END_S = 10.0  # a killed job is gone in milliseconds; after this long the box itself is given up
+
+T = TypeVar("T")
+
+
+class Engine:
+    """Zygotes, and the runs in them. Belongs to one event loop."""
+
+    def __init__(self, slots: int, kind: str | None, packages: Sequence[str], preload: Sequence[str]):
+        self._kind, self._packages, self._preload = kind, packages, preload
+        self._slots = asyncio.Semaphore(slots)
+        self._zygotes: dict[str, ZygoteClient] = {}
+
+    async def isolation(self) -> Isolation:
+        """How code is kept apart; starts a box if there is none. Raises SandboxUnavailable."""
+        return self._zygote("worker").box.isolation
+
+    def close(self) -> None:
+        """End every box."""
+        for zygote in self._zygotes.values():
+            zygote.close()
+        self._zygotes.clear()
+
+    async def run_python(self, source: str, stdin: str, limits: Limits) -> RunResult:
+        """One whole program."""
+        return await self._run(lambda: self._python(source, stdin, limits))
+
+    async def run_tests(
+        self, source: str, setup: str, checks: Sequence[str], entry_point: str | None, limits: Limits
+    ) -> TestReport:
+        """All checks against one program, in order."""
+        if not checks:
+            return TestReport(False, (), 0.0, self._zygote("worker").box.isolation.kind)
+        order: dict[str, object] = {"setup": setup, "checks": list(checks), "entry_point": entry_point}
+        return await self._run(lambda: self._tests(source, order, checks, limits))
+
+    async def _run(self, once: Callable[[], Awaitable[T]]) -> T:
+        async with self._slots:
+            why = ""
+            for _ in range(_TRIES):
+                try:
+                    return await once()
+                except BoxLost as lost:
+                    why = str(lost)
+            raise SandboxUnavailable(
+                f"The sandbox failed {_TRIES} times in a row and the code was not judged: {why}. "
+                "Next step: look for a lack of memory, processes or open files on this machine."
+            )
+
+    def _zygote(self, side: str) -> ZygoteClient:
+        zygote = self._zygotes.get(side)
+        if zygote is not None and zygote.lost:
+            zygote.close()
+            zygote = None
+        if zygote is None:
+            box = start_box(self._kind, self._packages, self._preload)
+            zygote = self._zygotes[side] = ZygoteClient(box, asyncio.get_running_loop())
+        return zygote
+
+    async def _python(self, source: str, stdin: str, limits: Limits) -> RunResult:
+        start = time.perf_counter()
+        zygote = self._zygote("worker")
+        (out, out_end), (err, err_end) = os.pipe(), os.pipe()
+        given = memory_file(stdin.encode("utf-8", "surrogatepass"), "stdin")
+        reader = PipeReader([out, err], limits.output_bytes)
+        jobs: list[Job] = []
+        timed_out = False
+        try:
+            try:
+                jobs.append(await zygote.send("script", {"source": source}, limits, [given, out_end, err_end]))
+            finally:
+                for fd in (given, out_end, err_end):
+                    os.close(fd)
+            with contextlib.suppress(TimeoutError):
+                timed_out = True
+                async with asyncio.timeout(limits.wall_s):
+                    await reader.finished
+                    if not reader.overflow:  # a program may close its streams and go on
+                        await asyncio.shield(jobs[0].ended)
+                timed_out = False
+        finally:
+            ends = await self._end(jobs)
+            reader.close()
+        outcome = run_outcome(ends[0], limits, timed_out=timed_out, overflow=reader.overflow, stderr=reader.text(1))
+        return RunResult(reader.text(0), reader.text(1), ends[0].status, outcome, time.perf_counter() - start)
+
+    async def _tests(self, source: str, order: dict[str, object], checks: Sequence[str], limits: Limits) -> TestReport:
+        start = time.perf_counter()
+        workers, judges = self._zygote("worker"), self._zygote("judge")
+        worker_end, judge_end = socket.socketpair()
+        report, report_end = os.pipe()
+        reader = PipeReader([report], _REPORT_BYTES)
+        jobs: list[Job] = []
+        timed_out = False
+        try:
+            with worker_end, judge_end:
+                try:
+                    jobs.append(await workers.send("worker", {"source": source}, limits, [worker_end.fileno()]))
+                    jobs.append(await judges.send("judge", order, limits, [judge_end.fileno(), report_end]))
+                finally:
+                    os.close(report_end)
+            with contextlib.suppress(TimeoutError):
+                timed_out = True
+                async with asyncio.timeout(limits.wall_s):
+                    await reader.finished
+                timed_out = False
+        finally:
+            ends = await self._end(jobs)
+            reader.close()
+        results = test_results(checks, bytes(reader.data[0]), ends[0], ends[1], limits, timed_out=timed_out)
+        return TestReport(
+            passed=bool(results) and all(r.outcome is TestOutcome.PASSED for r in results),
+            results=results,
+            seconds=time.perf_counter() - start,
+            isolation=workers.box.isolation.kind,
+        )
+
+    async def _end(self, jobs: list[Job]) -> list[JobEnd]:
+        """Kill what still runs and wait until it is gone; also when the run was cancelled."""
+        for job in jobs:
+            job.kill()
+        if not jobs:
+            return []
+        try:
+            async with asyncio.timeout(_END_S):
+                await asyncio.wait([job.ended for job in jobs])
+                return [job.ended.result() for job in jobs]
+        except TimeoutError:
+            raise BoxLost(f"a killed job was not gone after {_END_S:g} s") from None

@@ -1,0 +1,90 @@
+"""From raw ends (exit status, judge's lines, clocks) to outcomes."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Sequence
+
+from nlrl.sandbox.jobs import JobEnd
+from nlrl.sandbox.limits import Limits
+from nlrl.sandbox.results import Outcome, TestOutcome, TestResult
+
+_NAME_CHARS = 200
+_CPU_SLACK_S = 0.5  # the kernel stops a process at the tick after its limit
+
+
+def run_outcome(end: JobEnd, limits: Limits, *, timed_out: bool, overflow: bool, stderr: str) -> Outcome:
+    """How a whole program ended."""
+    if overflow:
+        return Outcome.OUTPUT
+    if timed_out or _out_of_cpu(end, limits):
+        return Outcome.TIMEOUT
+    if end.status == 0:
+        return Outcome.OK
+    if end.status < 0:
+        return Outcome.KILLED
+    lines = stderr.rstrip().rsplit("\n", 1)
+    return Outcome.MEMORY if lines[-1].startswith("MemoryError") else Outcome.ERROR
+
+
+def test_results(
+    checks: Sequence[str], report: bytes, worker: JobEnd, judge: JobEnd, limits: Limits, *, timed_out: bool
+) -> tuple[TestResult, ...]:
+    """One result a check. What the judge did not report is no pass, whatever the reason."""
+    told = _told(report)
+    results: list[TestResult] = []
+    for index, check in enumerate(checks):
+        outcome, message = told.get(index, ("missing", ""))
+        if outcome == "gone":
+            verdict, message = _how_it_went(worker, limits, "the program's process")
+        elif outcome == "missing" and timed_out:
+            verdict, message = TestOutcome.TIMEOUT, f"no result within {limits.wall_s:g} s"
+        elif outcome == "missing":
+            verdict, message = _how_it_went(judge, limits, "the tests' own process")
+        else:
+            verdict = TestOutcome(outcome)
+        results.append(TestResult(_name(check), verdict, message))
+    return tuple(results)
+
+
+test_results.__test__ = False  # type: ignore[attr-defined]  # its name is no test's: for pytest
+
+
+def _told(report: bytes) -> dict[int, tuple[str, str]]:
+    told: dict[int, tuple[str, str]] = {}
+    for line in report.splitlines():
+        try:
+            fields = json.loads(line)
+            index, outcome, message = fields["index"], fields["outcome"], fields["message"]
+            if outcome != "gone":
+                TestOutcome(outcome)
+            told.setdefault(int(index), (outcome, str(message)))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            continue  # the last line, a line cut by a kill, or a judge that a hostile data set has taken over
+    return told
+
+
+def _how_it_went(end: JobEnd, limits: Limits, who: str) -> tuple[TestOutcome, str]:
+    if _out_of_cpu(end, limits):
+        return TestOutcome.TIMEOUT, f"{who} used more than {limits.cpu_s:g} s of processor time"
+    if end.status >= 0:
+        return TestOutcome.ERROR, f"{who} ended itself with exit code {end.status}"
+    if end.status == -signal.SIGKILL:  # by the host after the connection broke, or by the machine's memory killer
+        return TestOutcome.ERROR, f"{who} broke off"
+    try:
+        name = signal.Signals(-end.status).name
+    except ValueError:
+        name = f"signal {-end.status}"
+    return TestOutcome.ERROR, f"{who} was ended by {name}"
+
+
+def _out_of_cpu(end: JobEnd, limits: Limits) -> bool:
+    if end.status == -signal.SIGXCPU:
+        return True
+    return end.status == -signal.SIGKILL and end.cpu_s >= limits.cpu_s - _CPU_SLACK_S
+
+
+def _name(check: str) -> str:
+    lines = [line.strip() for line in check.strip().splitlines() if line.strip()]
+    return (lines[0] if lines else "(empty)")[:_NAME_CHARS]
