@@ -14,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nlrl.cli.logs import setup_logging
     from nlrl.compute import Bank, Compute, ReplayModel
     from nlrl.core import (
         Answer,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
         self_consistency_selection,
         self_refine,
     )
-    from nlrl.logs import setup_logging
     from nlrl.models import generate_with_gist, load_model
     from nlrl.rewards import get_verifier
     from nlrl.sandbox import run_tests
@@ -60,7 +60,7 @@ _PLACES = {
     "nlrl.functions": (
         "best_of_n_generate", "divide_and_conquer", "save_results_to_json", "self_consistency_selection", "self_refine",
     ),
-    "nlrl.logs": ("setup_logging",),
+    "nlrl.cli.logs": ("setup_logging",),
     "nlrl.models": ("generate_with_gist", "load_model"),
     "nlrl.rewards": ("get_verifier",),
     "nlrl.sandbox": ("run_tests",),

@@ -27,7 +27,8 @@ def test_canonical_form_sorts_parameters():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "  ", "best of n", "a.b(n=1)", "f(8)", "f(**x)", "f(n=[1])", "f(n=1)(2)", "f(n=1e999)", "1+1", "f(" * 500]
+    "text",
+    ["", "  ", "best of n", "a.b(n=1)", "f(8)", "f(**x)", "f(n=[1])", "f(n=1)(2)", "f(n=1e999)", "1+1", "f(" * 500],
 )
 def test_what_cannot_be_read_is_refused_with_an_example(text):
     with pytest.raises(UserError, match="best_of_n"):

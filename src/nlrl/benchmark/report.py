@@ -1,0 +1,161 @@
+"""Show a run: a table in the terminal, a picture, and a page in which every problem opens to its attempts.
+
+report("runs/first", formats=("terminal", "png", "html"))     # [Path("runs/first/report.png"), ...]
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nlrl.benchmark.config import RECORDS, read_config, write_summary
+from nlrl.benchmark.records import latest, read_records
+from nlrl.core import UnknownName
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+    from nlrl.benchmark.intervals import Interval
+    from nlrl.benchmark.summary import Summary
+
+FORMATS = ("terminal", "png", "html")
+PNG, HTML = "report.png", "report.html"
+CURVE_NAMES = {
+    "pass": "pass@k",
+    "majority": "majority@k",
+    "best": "best-of-k",
+    "weighted": "weighted@k",
+}
+
+
+def report(
+    run_dir: str | Path, formats: Sequence[str] = FORMATS, *, console: Console | None = None
+) -> tuple[Summary, list[Path]]:
+    """Summarise a run, finished or not, and show it. Returns the summary and the files written (summary.json first).
+
+    Raises UserError if there is no run, UnknownName for an unknown format, DataError for a damaged record,
+    MissingExtra for "png" without matplotlib; "html" without it has tables but no picture.
+    """
+    from nlrl.benchmark.summary import summarise
+
+    for name in formats:
+        if name not in FORMATS:
+            raise UnknownName("report format", name, FORMATS)
+    path = Path(run_dir)
+    run = read_config(path)
+    records = latest(read_records(path / RECORDS))
+    summary = summarise(records, run)
+    written = [write_summary(path, summary)]
+    if "terminal" in formats:
+        from rich.console import Console
+
+        console = console or Console()
+        console.print(*tables(summary, width=console.width), sep="\n")
+    if "png" in formats:
+        from nlrl.benchmark.plot import save_png
+
+        written.append(save_png(summary, path / PNG))
+    if "html" in formats:
+        from nlrl.benchmark.page import save_page
+
+        written.append(save_page(summary, records, path / HTML))
+    return summary, written
+
+
+def tables(summary: Summary, *, width: int = 80) -> list[RenderableType]:
+    """The summary as tables for the terminal: strategies, then what k samples would reach, domain by domain."""
+    from rich.text import Text
+
+    run = summary.run
+    about = f"{run.get('name', 'run')}: {run.get('model_name', '?')}, {summary.problems} problems"
+    parts: list[RenderableType] = [Text(about, style="bold")]
+    if any(d.strategies for d in summary.domains):
+        parts.append(_strategies(summary, wide=width >= 110))
+    if any(d.panel for d in summary.domains):
+        parts.append(_curves(summary, wide=width >= 110))
+    notes = ["In %, with 95 % bootstrap intervals over problems. Tokens are means per problem, prompt included."]
+    if any(s.gain for d in summary.domains for s in d.strategies):
+        notes.append(f"gain: points over {summary.one_sample}, paired by problem; * where the interval excludes zero.")
+    if any(d.panel for d in summary.domains):
+        notes.append("pass@k is an oracle: it needs to know the answer.")
+    parts.append(Text("\n".join(notes), style="dim"))
+    if summary.failures:
+        named = ", ".join(f"{count} x {name}" for name, count in sorted(summary.failures.items()))
+        parts.append(Text(f"Failures: {named}", style="yellow"))
+    return parts
+
+
+def _strategies(summary: Summary, *, wide: bool) -> RenderableType:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    every = [s for d in summary.domains for s in d.strategies]
+    columns = ["accuracy", "gain", "tokens", "strict", "unparsed"]
+    columns += ["longest chain", "calls", "calibration error"] if wide else []
+    columns += ["failed"] if any(s.failed for s in every) else []
+    columns += ["unjudged"] if any(s.abstained for s in every) else []
+    table = _table(["strategy", *columns], wide)
+    for domain in summary.domains:
+        table.add_row(f"{domain.name} ({domain.problems})", style="bold")
+        for s in domain.strategies:
+            cells = {
+                "accuracy": percent(s.accuracy),
+                "gain": gain(s.gain),
+                "tokens": f"{s.tokens:,.0f}",
+                "strict": f"{100 * s.strict:.0f}",
+                "unparsed": f"{100 * s.unparsed:.0f}",
+                "longest chain": f"{s.critical_path_tokens:,.0f}",
+                "calls": f"{s.calls:.1f}",
+                "calibration error": "" if s.calibration is None else f"{100 * s.calibration:.0f}",
+                "failed": str(s.failed),
+                "unjudged": str(s.abstained),
+            }
+            style = "green" if s.gain and s.gain.low > 0 else ""
+            table.add_row(Padding(Text(s.name), (0, 0, 0, 2)), *(cells[name] for name in columns), style=style)
+        table.add_section()
+    return table
+
+
+def _curves(summary: Summary, *, wide: bool) -> RenderableType:
+    names = list(dict.fromkeys(name for d in summary.domains if d.panel for name in d.panel.curves))
+    table = _table(["samples", "tokens", *(CURVE_NAMES[name] for name in names)], wide)
+    for domain in summary.domains:
+        panel = domain.panel
+        if not panel:
+            continue
+        table.add_row(domain.name, style="bold")
+        for i, k in enumerate(panel.k):
+            points = [percent(panel.curves[name][i]) if name in panel.curves else "" for name in names]
+            table.add_row(f"  {k}", f"{panel.tokens[i]:,.0f}", *points)
+        table.add_section()
+    return table
+
+
+def _table(columns: Sequence[str], wide: bool) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, int(wide), 0, 0), pad_edge=False)
+    table.add_column(columns[0], overflow="fold", min_width=32 if wide and columns[0] == "strategy" else 12)
+    for name in columns[1:]:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def percent(value: Interval) -> str:
+    """ "62.5 (50-75)", or a dash where there was nothing to average."""
+    if math.isnan(value.mean):
+        return "-"
+    mean = f"{100 * value.mean:.1f}".replace("100.0", "100")
+    return f"{mean} ({100 * value.low:.0f}-{100 * value.high:.0f})"
+
+
+def gain(value: Interval | None) -> str:
+    """ "+12.5 (+4,+21)*"; the star marks an interval that excludes zero."""
+    if value is None or math.isnan(value.mean):
+        return ""
+    star = "*" if value.excludes_zero else " "
+    return f"{100 * value.mean:+.1f} ({100 * value.low:+.0f},{100 * value.high:+.0f}){star}"

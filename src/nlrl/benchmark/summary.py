@@ -1,0 +1,264 @@
+"""From records to figures: what each strategy reached, what it cost, and how sure that is.
+
+    summary = summarise(read_records("runs/first/records.jsonl"))
+    summary.domains[0].strategies[1].accuracy      # Interval(mean=0.62, low=0.50, high=0.74)
+
+Problems are what is resampled for every interval. A strategy that failed on a problem has not solved it; an answer
+that the grader could not judge counts neither way and is reported as `abstained`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from nlrl.benchmark.estimators import best_of_k, majority_at_k, pass_at_k, weighted_at_k
+from nlrl.benchmark.intervals import Interval, bootstrap, calibration_error, mean_interval
+from nlrl.benchmark.records import PANEL, AnswerRecord, Record, latest
+from nlrl.core import Verdict
+
+ALL = "all"
+
+
+class StrategySummary(msgspec.Struct, frozen=True):
+    """One strategy on the problems of one domain; rates are in [0, 1], tokens are means per problem.
+
+    problems     records; `judged` of them have a verdict, `failed` ended with an error, `abstained` could not be judged
+    accuracy     right answers of the judged (what other harnesses call flexible)
+    strict       right, and the answer stood where the prompt asked for it
+    unparsed     no answer could be read
+    gain         accuracy minus that of one sample, paired over the same problems; None if there is nothing to compare
+    calibration  expected calibration error of the stated confidence; None where none is stated
+    """
+
+    name: str
+    problems: int
+    judged: int
+    failed: int
+    abstained: int
+    timeouts: int
+    accuracy: Interval
+    strict: float
+    unparsed: float
+    tokens: float
+    completion_tokens: float
+    cancelled_tokens: float
+    verifier_tokens: float
+    critical_path_tokens: float
+    calls: float
+    seconds: float
+    gain: Interval | None
+    calibration: float | None
+    stopped: dict[str, int]
+
+
+class PanelSummary(msgspec.Struct, frozen=True):
+    """The attempts that were drawn up front, and what any k of them would have reached.
+
+    attempts  per problem, on average; `short` problems have fewer than were asked for (failed draws)
+    k         the sizes of the curves; curves are by name: pass, majority, best, weighted
+    tokens    mean tokens per problem of k attempts, prompt and verifier included
+    """
+
+    problems: int
+    attempts: float
+    short: int
+    failed: int
+    abstained: int
+    accuracy: Interval
+    strict: Interval
+    unparsed: Interval
+    k: tuple[int, ...]
+    tokens: tuple[float, ...]
+    curves: dict[str, tuple[Interval, ...]]
+
+
+class DomainSummary(msgspec.Struct, frozen=True):
+    """The problems of one task type, or `all`."""
+
+    name: str
+    problems: int
+    panel: PanelSummary | None
+    strategies: tuple[StrategySummary, ...]
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """A whole run. `run` is its config.json; `one_sample` names what gains are measured against."""
+
+    run: dict[str, Any]
+    problems: int
+    records: int
+    tokens: int
+    seconds: float
+    one_sample: str
+    failures: dict[str, int]
+    domains: tuple[DomainSummary, ...]
+
+
+def summarise(records: Iterable[Record], run: Mapping[str, Any] | None = None) -> Summary:
+    """The figures of a run, by domain and for all."""
+    kept = latest(list(records))
+    run = dict(run or {})
+    domains: dict[str, list[Record]] = {}
+    for record in kept:
+        domains.setdefault(record.problem.domain, []).append(record)
+    groups = {ALL: kept} | (domains if len(domains) > 1 else {})
+    failures = Counter(r.error.kind for r in kept if r.error)
+    failures.update({name: n for r in kept if not r.error for name, n in r.failures.items()})
+    base = PANEL if any(r.strategy == PANEL for r in kept) else "direct"
+    return Summary(
+        run=run,
+        problems=len({r.problem.id for r in kept}),
+        records=len(kept),
+        tokens=sum(r.usage.total.tokens for r in kept),
+        seconds=sum(r.usage.seconds for r in kept),
+        one_sample="the mean attempt of the panel" if base == PANEL else base,
+        failures=dict(failures),
+        domains=tuple(_domain(name, group, run.get("strategies"), base) for name, group in groups.items()),
+    )
+
+
+def _domain(name: str, records: Sequence[Record], order: Sequence[str] | None, base: str) -> DomainSummary:
+    by_strategy: dict[str, list[Record]] = {}
+    for record in records:
+        by_strategy.setdefault(record.strategy, []).append(record)
+    panel = by_strategy.pop(PANEL, None)
+    one = _one_sample(panel) if base == PANEL else _verdicts(by_strategy.get(base, []))
+    names = [n for n in order or () if n in by_strategy] + [n for n in by_strategy if n not in (order or ())]
+    return DomainSummary(
+        name=name,
+        problems=len({r.problem.id for r in records}),
+        panel=_panel(panel) if panel else None,
+        strategies=tuple(_strategy(n, by_strategy[n], None if n == base else one) for n in names),
+    )
+
+
+def _verdicts(records: Sequence[Record]) -> dict[str, float]:
+    """1 for right and 0 for anything else that was judged, by problem."""
+    found = {}
+    for r in records:
+        if r.error:
+            found[r.problem.id] = 0.0
+        elif r.answer and r.answer.verdict != Verdict.ABSTAIN:
+            found[r.problem.id] = float(r.answer.verdict == Verdict.RIGHT)
+    return found
+
+
+def _one_sample(panel: Sequence[Record] | None) -> dict[str, float]:
+    return {r.problem.id: _share(r, Verdict.RIGHT) for r in panel or () if _judged(r)}
+
+
+def _share(record: Record, verdict: Verdict) -> float:
+    return sum(a.verdict == verdict for a in record.attempts) / len(record.attempts)
+
+
+def _judged(record: Record) -> bool:
+    return any(a.verdict != Verdict.ABSTAIN for a in record.attempts)
+
+
+def _strategy(name: str, records: Sequence[Record], one: Mapping[str, float] | None) -> StrategySummary:
+    right = _verdicts(records)
+    answers = [r.answer for r in records if r.answer and not r.error]
+    judged = max(len(right), 1)
+    sure = [(a.confidence, a.verdict == Verdict.RIGHT) for a in answers if a.confidence is not None and _told(a)]
+    common = [p for p in right if one and p in one]
+    gain = mean_interval([right[p] - one[p] for p in common]) if one and common else None
+
+    def mean(values: Iterable[float]) -> float:
+        return float(np.mean(list(values)))
+
+    return StrategySummary(
+        name=name,
+        problems=len(records),
+        judged=len(right),
+        failed=sum(r.error is not None for r in records),
+        abstained=sum(not _told(a) for a in answers),
+        timeouts=sum(a.verdict == Verdict.TIMEOUT for a in answers),
+        accuracy=mean_interval(list(right.values())),
+        strict=sum(a.verdict == Verdict.RIGHT and bool(a.strict) for a in answers) / judged,
+        unparsed=sum(a.verdict == Verdict.UNPARSED for a in answers) / judged,
+        tokens=mean(r.usage.total.tokens for r in records),
+        completion_tokens=mean(r.usage.total.completion_tokens for r in records),
+        cancelled_tokens=mean(r.usage.total.cancelled_tokens for r in records),
+        verifier_tokens=mean(_verify_tokens(r) for r in records),
+        critical_path_tokens=mean(r.usage.critical_path_tokens for r in records),
+        calls=mean(r.usage.total.calls for r in records),
+        seconds=mean(r.usage.seconds for r in records),
+        gain=gain,
+        calibration=calibration_error([c for c, _ in sure], [r for _, r in sure]) if sure else None,
+        stopped=dict(Counter(a.stopped for a in answers)),
+    )
+
+
+def _told(answer: AnswerRecord) -> bool:
+    return answer.verdict != Verdict.ABSTAIN
+
+
+def _verify_tokens(record: Record) -> int:
+    spent = record.usage.phases.get("verify")
+    return spent.tokens if spent else 0
+
+
+def _panel(records: Sequence[Record]) -> PanelSummary | None:
+    usable = [r for r in records if r.attempts and _judged(r)]
+    if not usable:
+        return None
+    size = max(len(r.attempts) for r in usable)
+    ks = tuple(dict.fromkeys([2**i for i in range(size.bit_length()) if 2**i <= size] + [size]))
+    scored = all(a.score is not None for r in usable for a in r.attempts)
+    names = ["pass", "majority", *(["best", "weighted"] if scored else [])]
+    rates = np.array([_rates(r) for r in usable])
+    curves = np.array([np.concatenate(_curves(r, ks, scored)) for r in usable])
+    intervals = bootstrap(np.hstack([rates, curves]))
+    at = {name: intervals[3 + i * len(ks) : 3 + (i + 1) * len(ks)] for i, name in enumerate(names)}
+    return PanelSummary(
+        problems=len(usable),
+        attempts=float(np.mean([len(r.attempts) for r in usable])),
+        short=sum(len(r.attempts) < size for r in usable),
+        failed=sum(not r.attempts for r in records),
+        abstained=sum(bool(r.attempts) and not _judged(r) for r in records),
+        accuracy=intervals[0],
+        strict=intervals[1],
+        unparsed=intervals[2],
+        k=ks,
+        tokens=tuple(float(np.mean([_tokens_of(r, k) for r in usable])) for k in ks),
+        curves={name: tuple(points) for name, points in at.items()},
+    )
+
+
+def _rates(record: Record) -> list[float]:
+    """Shares of the attempts that are right, right where asked for, and unparsed."""
+    strict = sum(a.verdict == Verdict.RIGHT and bool(a.strict) for a in record.attempts) / len(record.attempts)
+    return [_share(record, Verdict.RIGHT), strict, _share(record, Verdict.UNPARSED)]
+
+
+def _curves(record: Record, ks: Sequence[int], scored: bool) -> list[np.ndarray]:
+    """One row per curve; a problem with fewer attempts than k counts with all that it has."""
+    right = [a.verdict == Verdict.RIGHT for a in record.attempts]
+    labels = record.classes or [-1] * len(right)
+    n = len(right)
+    sizes = [min(k, n) for k in ks]
+    rows = [
+        np.array([pass_at_k(n, sum(right), k) for k in sizes]),
+        np.array([majority_at_k(labels, right, k) for k in sizes]),
+    ]
+    if scored:
+        scores = [a.score or 0.0 for a in record.attempts]
+        rows.append(np.array([best_of_k(scores, right, k) for k in sizes]))
+        rows.append(weighted_at_k(labels, scores, right, sizes))
+    return rows
+
+
+def _tokens_of(record: Record, k: int) -> float:
+    """Tokens of k of a panel's attempts: the prompt as it was charged, and the mean attempt and verification."""
+    n = len(record.attempts)
+    k = min(k, n)
+    length = max(a.prompt_tokens for a in record.attempts)
+    charged = sum(s.prompt_tokens for phase, s in record.usage.phases.items() if phase != "verify")
+    prompt = charged if charged <= length else charged * k / n  # shared by all draws, or paid by each
+    verify = _verify_tokens(record) * k / n
+    return prompt + verify + k * sum(a.tokens for a in record.attempts) / n

@@ -1,0 +1,290 @@
+"""One problem under one strategy, made into a record; whatever goes wrong in it becomes part of that record."""
+
+from __future__ import annotations
+
+import inspect
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from nlrl.benchmark.config import RunConfig, given
+from nlrl.benchmark.records import (
+    PANEL,
+    AnswerRecord,
+    Attempt,
+    Failure,
+    ProblemRecord,
+    Record,
+    SpendRecord,
+    UsageRecord,
+)
+from nlrl.compute import Bank, Compute
+from nlrl.core import (
+    Answer,
+    BankError,
+    Budget,
+    Candidate,
+    Completion,
+    Finish,
+    Message,
+    Model,
+    NlrlError,
+    NotInBank,
+    Problem,
+    Sampling,
+    Score,
+    Spend,
+    Usage,
+    Verdict,
+    Verifier,
+    VerifierError,
+)
+from nlrl.rewards.equivalence import default_equivalence
+from nlrl.rewards.extraction import extract_answer
+from nlrl.rewards.registry import get_verifier
+from nlrl.strategies import get_strategy, solve
+from nlrl.strategies.best_of_n import _ALTERNATIVES as ALTERNATIVES
+
+Prompter = Callable[[Problem], tuple[Message, ...]]
+
+
+@dataclass(eq=False)
+class Trials:
+    """All that the trials of one run share.
+
+    grader   judges every attempt and answer by the reference; no strategy ever sees it
+    on_paid  called with what a trial really generated, which is less than its ledger where the bank served
+    """
+
+    config: RunConfig
+    model: Model
+    bank: Bank
+    grader: Verifier
+    prompt: Prompter | None = None
+    on_paid: Callable[[Spend], None] = lambda spend: None
+    _judges: list[Verifier] = field(init=False)
+    _verifier: Verifier = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._judges = list(_verifiers(self.config))
+        self._verifier = get_verifier(self.config.verifier)
+
+    async def run(self, row: int, problem: Problem, strategy: str, grades: Grades) -> Record:
+        """The record of one strategy, or of the panel. Raises only what must end the run: BankError, cancellation."""
+        compute = Compute(
+            self.model,
+            budget=Budget() if strategy == PANEL else self.config.budget,
+            bank=self.bank,
+            verifier=self._verifier,
+            sampling=self._sampling(problem),
+            prompt=self.prompt,
+        )
+        blank = self._blank(row, problem, strategy)
+        # the boundary: one strategy on one problem may fail in any way, and the run goes on
+        try:
+            return await self._fill(blank, problem, compute, grades)
+        except Exception as error:
+            if _ends_run(error):
+                raise
+            return msgspec.structs.replace(
+                blank, error=_failure(error), usage=_usage(compute.ledger.usage()), time=time.time()
+            )
+        finally:
+            self.on_paid(compute.ledger.paid)
+
+    async def _fill(self, blank: Record, problem: Problem, compute: Compute, grades: Grades) -> Record:
+        answer, failure = None, None
+        try:
+            if blank.strategy == PANEL:
+                await compute.score(problem, await compute.sample(problem, self.config.samples or 0))
+            else:
+                answer = await solve(blank.strategy, problem, compute)
+        except Exception as error:  # attributed in the record, which keeps the attempts made so far
+            if _ends_run(error):
+                raise
+            failure = _failure(error)
+        if compute.failed and not compute.candidates and failure is None:
+            failure = _all_failed(compute.failed)
+        candidates = answer.candidates if answer else tuple(compute.candidates)
+        verdicts = await grades.of(problem, candidates)
+        return msgspec.structs.replace(
+            blank,
+            messages=tuple((m.role, m.content) for m in compute.prompt(problem)),
+            attempts=tuple(_attempt(c, v, problem) for c, v in zip(candidates, verdicts, strict=True)),
+            classes=tuple(await default_equivalence().classes([c.answer for c in candidates], problem=problem)),
+            answer=await _answer(problem, answer, verdicts, grades) if answer else None,
+            failures=dict(Counter(_name_of(c) for c in compute.failed)),
+            usage=_usage(answer.usage if answer else compute.answer(None).usage),
+            error=failure,
+            time=time.time(),
+        )
+
+    def _blank(self, row: int, problem: Problem, strategy: str) -> Record:
+        return Record(
+            row=row,
+            problem=ProblemRecord(
+                problem.id, problem.question, problem.reference, problem.task_type, problem.source, problem.choices
+            ),
+            strategy=strategy,
+            model=self.model.name,
+            sampling=given(self._sampling(problem)),
+            budget={} if strategy == PANEL else given(self.config.budget),
+            version=_version(),
+        )
+
+    def _sampling(self, problem: Problem) -> Sampling:
+        """What every draw of this problem starts from. If any verifier of the run reads the model's confidence, all
+        strategies draw with it: they can only share samples that were asked for in the same way."""
+        sampling = self.config.drawing
+        if sampling.logprobs is None and self.model.can.logprobs and any(_reads(j, problem) for j in self._judges):
+            return replace(sampling, logprobs=ALTERNATIVES)
+        return sampling
+
+
+@dataclass(eq=False)
+class Grades:
+    """The grader's verdicts on one problem, each text judged once for all strategies."""
+
+    grader: Verifier
+    _known: dict[tuple[str, str | None], Score] = field(default_factory=dict)
+
+    async def of(self, problem: Problem, candidates: Sequence[Candidate]) -> list[Score]:
+        """One verdict each, in order. A grader that cannot work abstains, and says why."""
+        if problem.reference is None and problem.tests is None and not problem.constraints:
+            return [Score(0.5, Verdict.ABSTAIN, reason="the problem has no reference")] * len(candidates)
+        fresh = {(c.text, c.answer): c for c in candidates if (c.text, c.answer) not in self._known}
+        if fresh:
+            try:
+                scores = await self.grader.score(problem, list(fresh.values()))
+            except BankError:
+                raise
+            except NlrlError as failure:
+                scores = [Score(0.5, Verdict.ABSTAIN, reason=str(failure))] * len(fresh)
+            if len(scores) != len(fresh):
+                raise VerifierError(f"The grader gave {len(scores)} verdicts on {len(fresh)} attempts.")
+            self._known.update(zip(fresh, scores, strict=True))
+        return [self._known[c.text, c.answer] for c in candidates]
+
+
+def _verifiers(config: RunConfig) -> list[Verifier]:
+    """The verifiers that the panel and the strategies will ask, as far as their parameters name them."""
+    names = [config.verifier] if config.samples else []
+    for text in config.strategies:
+        named = inspect.signature(get_strategy(text)).parameters.get("verifier")
+        if named is not None and isinstance(named.default, str):
+            names.append(config.verifier if named.default == "default" else named.default)
+    return [get_verifier(name) for name in dict.fromkeys(names)]
+
+
+def _reads(verifier: object, problem: Problem) -> bool:
+    needs = getattr(verifier, "needs_logprobs", None)
+    return bool(needs(problem) if callable(needs) else needs)
+
+
+async def _answer(problem: Problem, answer: Answer, verdicts: Sequence[Score], grades: Grades) -> AnswerRecord:
+    """The answer with its verdict: that of the chosen attempt, unless the strategy made another value of it."""
+    grade = None
+    for candidate, verdict in zip(answer.candidates, verdicts, strict=True):
+        if candidate.id == answer.chosen and candidate.answer == answer.value:
+            grade = verdict
+    if grade is None and answer.value is None and not answer.text:
+        grade = Score(0.0, Verdict.UNPARSED, reason="no attempt was made")
+    if grade is None:
+        whole = Candidate("answer", Completion(answer.text, Finish.STOP, 0), answer.value)
+        grade = (await grades.of(problem, [whole]))[0]
+    return AnswerRecord(
+        value=answer.value,
+        text=answer.text,
+        confidence=answer.confidence,
+        chosen=answer.chosen,
+        stopped=answer.stopped,
+        notes=answer.notes,
+        strict=_strict(answer.text, problem),
+        verdict=grade.verdict,
+        reason=grade.reason,
+    )
+
+
+def _attempt(candidate: Candidate, verdict: Score, problem: Problem) -> Attempt:
+    c, score = candidate.completion, candidate.score
+    joined = c.text.startswith("".join(g.text for g in c.gists))
+    return Attempt(
+        id=candidate.id,
+        text=c.text,
+        answer=candidate.answer,
+        strict=_strict(c.text, problem),
+        verdict=verdict.verdict,
+        reason=verdict.reason,
+        tokens=c.completion_tokens,
+        prompt_tokens=c.prompt_tokens,
+        path_tokens=candidate.path_tokens,
+        finish=c.finish,
+        score=score.value if score else None,
+        score_verdict=score.verdict if score else "",
+        score_reason=score.reason if score else "",
+        parents=candidate.parents,
+        reasoning=c.reasoning,
+        gists=tuple((len(g.text) if joined else g.text, g.tokens, g.logprob, g.seconds) for g in c.gists),
+    )
+
+
+def _strict(text: str, problem: Problem) -> bool | None:
+    return extract_answer(text, problem).strict if text else None
+
+
+def _usage(usage: Usage) -> UsageRecord:
+    return UsageRecord(
+        total=_spend(usage.total),
+        phases={phase: _spend(spend) for phase, spend in usage.phases.items()},
+        critical_path_tokens=usage.critical_path_tokens,
+        seconds=usage.seconds,
+    )
+
+
+def _spend(spend: Spend) -> SpendRecord:
+    return SpendRecord(
+        spend.calls,
+        spend.prompt_tokens,
+        spend.cached_tokens,
+        spend.completion_tokens,
+        spend.cancelled_tokens,
+        spend.flops,
+        spend.seconds,
+        spend.cost,
+    )
+
+
+def _ends_run(error: BaseException) -> bool:
+    """Whether it is the bank or the disk that failed, and not this strategy on this problem."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(_ends_run(inner) for inner in error.exceptions)
+    return isinstance(error, BankError) and not isinstance(error, NotInBank)
+
+
+def _all_failed(draws: Sequence[Completion]) -> Failure:
+    """Nothing was drawn at all: an outage rather than a result, so it is tried again when the run is resumed."""
+    return Failure(_name_of(draws[0]), f"All {len(draws)} draws failed: {(draws[0].error or '')[:500]}")
+
+
+def _failure(error: Exception) -> Failure:
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    where = ""
+    if not isinstance(error, NlrlError):  # a mistake in the code: say where
+        frames = traceback.extract_tb(error.__traceback__)
+        where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return Failure(type(error).__name__, str(error)[:2000], where)
+
+
+def _name_of(completion: Completion) -> str:
+    return (completion.error or "").split(":")[0][:80]
+
+
+def _version() -> str:
+    from nlrl import __version__
+
+    return __version__

@@ -1,0 +1,122 @@
+"""From the words on the command line to a model, a bank and problems.
+
+Beside what `nlrl.models` knows, two kinds of model can be named here, since they need problems or a bank:
+
+    stochastic:0.6    no weights: right with that chance, for trying things out; costs nothing
+    replay:MODEL      only what the bank recorded of a model; nothing is generated
+    panel:NAME        the same of an imported panel, whose problems are --data panel:NAME
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nlrl.core import BankError, Model, Problem, Sampling, UnknownName, UserError
+
+if TYPE_CHECKING:
+    from nlrl.compute import Bank
+
+PANEL = "panel:"  # before the name of an imported panel, as data and as model
+_SHOWN = 10  # rows with a mistake that are named; the rest is counted
+
+
+def open_bank(given: str | None, default: Path | None = None) -> Bank:
+    """The bank that --bank or NLRL_BANK names, else `default`; "none" (and no default) is one in memory."""
+    from nlrl.compute import Bank
+
+    named = _named(given) or default
+    return Bank(None if named == "none" else named)
+
+
+def open_existing_bank(given: str | None) -> Bank:
+    """As `open_bank`, for reading: a file that is not there is a mistake, not a new bank. Raises BankError."""
+    path = bank_path(given)
+    if not path.is_file():
+        raise BankError(f"There is no sample bank at {path}. Check the path.")
+    return open_bank(str(path))
+
+
+def bank_path(given: str | None) -> Path:
+    """The file that --bank or NLRL_BANK names. Raises UserError if there is none."""
+    named = _named(given)
+    if named in ("", "none"):
+        raise UserError("Which bank? Give its file, or set NLRL_BANK. A run keeps its own: runs/NAME/bank.sqlite")
+    return Path(named)
+
+
+def _named(given: str | None) -> str:
+    return given or os.environ.get("NLRL_BANK", "")
+
+
+def open_model(spec: str | None, problems: Sequence[Problem], bank: str | None) -> Model:
+    """The model that --model (or NLRL_MODEL, or else the default) names; its owner closes it."""
+    from nlrl.models import StochasticModel, load_model
+
+    kind, _, rest = (spec or "").partition(":")
+    if kind == "stochastic":
+        return StochasticModel(problems, p_correct=_chance(rest))
+    if kind in ("replay", "panel"):
+        return _recorded(spec or "", bank)
+    return load_model(spec) if spec else load_model()
+
+
+def _recorded(spec: str, bank: str | None) -> Model:
+    from nlrl.compute import ReplayModel
+
+    is_panel = spec.startswith(PANEL)
+    name = spec if is_panel else spec.partition(":")[2]
+    with open_existing_bank(bank) as recorded:
+        if name not in recorded.models():
+            raise UnknownName(f"model in the bank {recorded.path}", name, recorded.models())
+    return ReplayModel(name, is_panel=is_panel)
+
+
+def open_problems(
+    names: Sequence[str], limit: int | None, bank: str | None, warn: Callable[[str], None] = lambda text: None
+) -> list[Problem]:
+    """The problems of every data set, at most `limit` of each; those of an imported panel come from the bank.
+
+    warn  is told of every row that cannot be used; the rest goes on
+    """
+    from nlrl.tasks.datasets import load_problems
+
+    problems: list[Problem] = []
+    for name in names:
+        if name.startswith(PANEL):
+            with open_existing_bank(bank) as recorded:
+                found = recorded.problems(name.removeprefix(PANEL))
+                if not found:
+                    raise UnknownName(f"panel in the bank {recorded.path}", name, map(PANEL.__add__, recorded.panels()))
+            problems += found[:limit]
+            continue
+        loaded = load_problems(name, limit=limit)
+        for error in loaded.errors[:_SHOWN]:
+            warn(f"left out: {error}")
+        if len(loaded.errors) > _SHOWN:
+            warn(f"left out: {len(loaded.errors) - _SHOWN} more rows of {name}")
+        problems += loaded.problems
+    return problems
+
+
+def sampling(temperature: float | None, max_tokens: int | None, top_p: float | None = None) -> Sampling:
+    """What was set on the command line. Raises UserError for values no model takes."""
+    if temperature is not None and not 0 <= temperature <= 100:
+        raise UserError(f"The temperature must lie between 0 and 100, got {temperature}.")
+    if max_tokens is not None and max_tokens < 1:
+        raise UserError(f"--max-tokens must be at least 1, got {max_tokens}.")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise UserError(f"--top-p must lie above 0 and at most at 1, got {top_p}.")
+    return Sampling(temperature=temperature, max_tokens=max_tokens, top_p=top_p)
+
+
+def _chance(text: str) -> float:
+    try:
+        chance = float(text or "0.5")
+    except ValueError:
+        chance = -1.0
+    if not 0 <= chance <= 1:
+        raise UserError(f"stochastic:{text} is not a chance between 0 and 1. Example: --model stochastic:0.6")
+    return chance

@@ -1,0 +1,201 @@
+"""What people see of a run: the table, the picture and the page."""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import sys
+from html.parser import HTMLParser
+
+import msgspec
+import pytest
+
+from nlrl.benchmark.config import RECORDS
+from nlrl.benchmark.details import detail_scripts
+from nlrl.benchmark.page import page
+from nlrl.benchmark.records import ProblemRecord, Record, encode
+from nlrl.benchmark.report import report, tables
+from nlrl.benchmark.summary import summarise
+from nlrl.core import DataError, UnknownName, UserError
+
+rich_console = pytest.importorskip("rich.console")
+_HOSTILE = "</script><script>alert(1)</script><!-- <script> & \u2028 [bold red]x[/] \x00 {{7*7}} `${x}`"
+
+
+def _printed(summary, width: int) -> str:
+    console = rich_console.Console(file=io.StringIO(), width=width)
+    console.print(*tables(summary, width=width), sep="\n")
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_the_table_fits_and_says_what_is_what(make_records, width):
+    text = _printed(summarise(make_records(12)), width)
+    assert max(map(len, text.splitlines())) <= width
+    for said in ("self_consistency(n=8)", "accuracy", "pass@k", "oracle", "coding (4)", "95 % bootstrap"):
+        assert said in text
+    assert "…" not in text
+
+
+def test_all_formats_are_written(make_run, tmp_path):
+    console = rich_console.Console(file=io.StringIO(), width=100)
+    summary, written = report(make_run(tmp_path / "run", 6, 4), console=console)
+    assert [p.name for p in written] == ["summary.json", "report.png", "report.html"]
+    assert msgspec.json.decode(written[0].read_bytes())["problems"] == summary.problems == 6
+    width, height = struct.unpack(">II", written[1].read_bytes()[16:24])
+    assert width > 800
+    assert height > 600
+
+
+def test_a_run_that_is_not_there_or_damaged(make_run, tmp_path):
+    with pytest.raises(UserError, match="holds no benchmark run"):
+        report(tmp_path)
+    with pytest.raises(UnknownName, match="Did you mean: html"):
+        report(tmp_path, ["htm"])
+    path = make_run(tmp_path / "run", 3, 2)
+    with (path / RECORDS).open("ab") as file:
+        file.write(b"junk\n")
+    with pytest.raises(DataError, match=r"records\.jsonl:13: "):
+        report(path, [])
+
+
+def test_a_run_that_has_only_begun(make_run, tmp_path):
+    path = make_run(tmp_path / "run", 3, 2)
+    (path / RECORDS).write_bytes(b"")
+    console = rich_console.Console(file=io.StringIO())
+    summary, written = report(path, console=console)
+    assert summary.records == 0
+    assert len(written) == 3
+
+
+def test_without_matplotlib_the_page_has_tables_and_says_why(make_run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    _, written = report(make_run(tmp_path / "run", 3, 2), ["html"])
+    text = written[-1].read_text()
+    assert "pip install &#x27;nlrl[plot]&#x27;" in text
+    assert "<table>" in text
+
+
+class _Outline(HTMLParser):
+    """Tags with their attributes, and what stands inside scripts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.inside = False
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append("")
+            self.inside = True
+
+    def handle_endtag(self, tag):
+        if tag == "script":
+            self.inside = False
+
+    def handle_data(self, data):
+        if self.inside:
+            self.scripts[-1] += data
+
+
+def _outline(text: str) -> _Outline:
+    parser = _Outline()
+    parser.feed(text)
+    return parser
+
+
+def _hostile(records: list[Record]) -> list[Record]:
+    """The same records with every text field replaced."""
+    bad = []
+    for r in records:
+        p = ProblemRecord(r.problem.id, _HOSTILE, _HOSTILE, r.problem.task_type, _HOSTILE, (_HOSTILE,))
+        attempts = tuple(
+            msgspec.structs.replace(a, text=_HOSTILE, answer=_HOSTILE, reason=_HOSTILE, score_reason=_HOSTILE, gists=())
+            for a in r.attempts
+        )
+        answer = r.answer and msgspec.structs.replace(
+            r.answer, value=_HOSTILE, text=_HOSTILE, notes=(_HOSTILE,), reason=_HOSTILE
+        )
+        messages = (("user", _HOSTILE),)
+        bad.append(msgspec.structs.replace(r, problem=p, attempts=attempts, answer=answer, messages=messages))
+    return bad
+
+
+def test_hostile_text_stays_text(make_records):
+    records = _hostile(make_records(1, 3))
+    names = {"direct": f"direct{_HOSTILE}"}
+    records = [msgspec.structs.replace(r, strategy=names.get(r.strategy, r.strategy)) for r in records]
+    summary = summarise(records, {"name": _HOSTILE, "model_name": _HOSTILE, "data": _HOSTILE})
+    outline = _outline(page(summary, records))
+    kinds = [attributes.get("type") for tag, attributes in outline.tags if tag == "script"]
+    assert kinds == ["application/json"] * (len(kinds) - 1) + [None]  # one script that runs: ours
+    assert "alert(1)" not in outline.scripts[-1]
+    details = msgspec.json.decode(outline.scripts[1])
+    assert details["question"] == _HOSTILE
+    assert details["bodies"][0]["text"] == _HOSTILE
+    assert "[bold red]x[/]" in _printed(summary, 200)
+
+
+def test_the_page_needs_nothing_from_outside(make_records):
+    records = make_records(1, 3)
+    text = page(summarise(records), records)
+    outline = _outline(text)
+    policy = next(a["content"] for tag, a in outline.tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'sha256-")
+    assert "unsafe" not in policy
+    for tag, attributes in outline.tags:
+        assert tag != "link"
+        for name in ("src", "href", "srcset"):
+            assert attributes.get(name, "data:").startswith("data:")
+    assert not re.search(r"https?://", re.sub(r'"data:[^"]*"', "", text))
+
+
+def test_every_control_has_a_name_and_every_picture_words(make_records):
+    records = make_records(1, 3)
+    outline = _outline(page(summarise(records), records))
+    tags = [tag for tag, _ in outline.tags]
+    assert tags.count("h1") == 1
+    assert all(attributes.get("alt") for tag, attributes in outline.tags if tag == "img")
+    assert tags.count("label") == tags.count("select") + tags.count("input")
+    assert any(attributes.get("aria-live") == "polite" for _, attributes in outline.tags)
+    assert ("html", {"lang": "en"}) in outline.tags
+
+
+def test_a_text_that_strategies_share_is_stored_once(make_records):
+    records = make_records(1, 16)
+    scripts, note = detail_scripts(records)
+    assert note == ""
+    found = msgspec.json.decode(_outline(scripts).scripts[0])
+    assert len(found["bodies"]) <= 16
+    assert [len(run["attempts"]) for run in found["runs"]] == [1, 8, 8, 16]
+    assert found["runs"][-1]["strategy"] == "panel"
+    assert "attempts agree with it" in found["runs"][1]["why"]
+
+
+@pytest.mark.parametrize("most", [600_000, 150_000, 20_000])
+def test_a_big_run_makes_a_small_page_and_says_what_is_missing(make_records, most):
+    records = make_records(40, 32, words=200)
+    scripts, note = detail_scripts(records, most)
+    inside = _outline(scripts).scripts
+    assert sum(map(len, inside)) <= most
+    assert "Everything is in records.jsonl" in note
+    if most == 20_000:
+        assert re.search(r"The last \d+ problems have no details", note)
+    else:
+        assert len(inside) == 40
+    for text in inside:
+        for run in msgspec.json.decode(text)["runs"]:
+            shown = {a["id"] for a in run["attempts"]}
+            assert run["chosen"] is None or run["chosen"] in shown
+
+
+def test_records_with_broken_unicode_can_be_shown(make_records, tmp_path):
+    record = make_records(1, 1)[1]
+    problem = ProblemRecord("id", "half \ud83d", "1", "math")
+    line = encode(msgspec.structs.replace(record, problem=problem))
+    read = msgspec.json.decode(line, type=Record)
+    assert "half" in page(summarise([read]), [read])
