@@ -37,7 +37,7 @@ from nlrl.models._stub_server import Fault, Manners, StubServer
 from nlrl.models.openai import OpenAIModel, Patience
 
 IN_FLIGHT = 64
-CALM = Manners(token_seconds=0.001)  # slow enough for requests to overlap
+CALM = Manners(token_seconds=0.005)  # slow enough for requests to overlap
 PATIENCE = Patience(connect_s=20, read_s=20, try_s=60, total_s=120, retries=12, backoff_s=0.05, max_backoff_s=0.5)
 SHORT = replace(PATIENCE, read_s=1.0, try_s=3.0)  # where waiting too long is the fault
 PAGE = b"<html><head><title>502</title></head><body><h1>502 Bad Gateway</h1></body></html>"
@@ -156,7 +156,7 @@ async def ask(row: Row, server: StubServer, problems: int, draws: int) -> Outcom
         compute = Compute(
             model,
             bank=bank,
-            sampling=Sampling(temperature=0.8, max_tokens=64),
+            sampling=Sampling(temperature=0.8, max_tokens=16),
             prompt=lambda problem: (user(problem.question),),
         )
         try:

@@ -95,6 +95,7 @@ async def child(home: Path) -> None:
                 print("begun", flush=True)
 
         await run_benchmark(config, model, asked, bank=bank, out_dir=home / "run", on_event=told)
+    print("done", flush=True)
     os.close(model.log)
 
 
@@ -108,9 +109,8 @@ def start(home: Path) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> None:
-    assert process.stdout is not None
-    process.stdout.close()
-    if process.wait(timeout=300) != 0:
+    process.communicate(timeout=300)
+    if process.returncode != 0:
         raise SystemExit(f"the child failed with exit code {process.returncode}")
 
 
@@ -170,8 +170,8 @@ class Trial:
         self.landed = 0  # kills that found the run still going
         for _ in range(kills):
             process, before, seen = start(home), banked(home), len(delivered(home, 0))
-            # after a kill there is less left to do, so later kills of one run come sooner
-            self._wait(process, rng.uniform(0, length_s if kills == 1 else 2.5 * length_s / kills))
+            # a run that is killed many times must still be going at its last kill
+            self._wait(process, rng.uniform(0, length_s if kills == 1 else 1.5 * length_s / kills))
             self.landed += process.poll() is None
             process.send_signal(signal.SIGKILL)
             assert process.stdout is not None
@@ -213,8 +213,10 @@ def main() -> int:
         (root / "straight").mkdir()
         process = start(root / "straight")
         begun = time.perf_counter()
-        finish(process)
+        assert process.stdout is not None
+        process.stdout.readline()  # done
         length_s = time.perf_counter() - begun
+        finish(process)
         (root / "again").mkdir()
         finish(start(root / "again"))
         expected, bank = final(root / "straight"), banked(root / "straight")

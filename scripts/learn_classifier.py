@@ -4,9 +4,9 @@
     python scripts/learn_classifier.py --data-root DIR --leave-out  # print how each set fares unseen; write nothing
 
 Learned from: `scripts/data/classifier_seed.jsonl` (prompts and terms written for this purpose, with slots that are
-filled in) and at most 500 rows of half of each of seven public sets; the other half, chosen by a hash of the prompt, is never
-seen (`held_out`), and `benchmarks/classify.py` measures on it. Nothing of the sets is kept but weights of single words
-and pairs of words.
+filled in) and at most 500 rows of half of each of seven public sets. The other half, chosen by a hash of the prompt, is
+never seen (`held_out`), and `benchmarks/classify.py` measures on it. Nothing of the sets is kept but weights of single
+words and pairs of words.
 
 The model is multinomial logistic regression with an L2 penalty, fitted by full-batch accelerated gradient descent.
 Every source (a public set, a style of written prompts) weighs the same inside its class however many rows it has, and a
@@ -36,8 +36,29 @@ HERE = Path(__file__).resolve().parent
 TARGET = HERE.parent / "src" / "nlrl" / "tasks" / "classifier.json"
 SEED_FILE = HERE / "data" / "classifier_seed.jsonl"
 CLASS_OF = {label.value: i for i, label in enumerate(LABELS)}
-COMMON = set("a an and are at by do does for from how in is it of on or that the this to what which with you".split())
+COMMON = frozenset(
+    ("a", "an", "and", "are", "at", "by", "do", "does", "for", "from", "how", "in", "is", "it", "of", "on", "or",
+     "that", "the", "this", "to", "what", "which", "with", "you")
+)  # fmt: skip
 
+NAMES = ("Maya", "Tom", "Olga", "Raj", "Lena", "Hugo", "Amir", "Nina", "Paul", "Yuki", "Carla", "Ben", "Mr.", "Grandma")
+GOODS = ("apples", "marbles", "stickers", "books", "pencils", "cookies", "shells", "stamps", "eggs", "roses", "coins")
+PEOPLE = ("baker", "teacher", "nurse", "farmer", "driver", "gardener", "painter", "tailor", "waiter", "plumber")
+NUMERALS = (
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "twelve",
+    "fifteen",
+    "twenty",
+    "forty",
+)
 
 Triple = tuple[float, float, float]  # one number per class of LABELS
 
@@ -97,18 +118,14 @@ def public_sets(root: Path) -> dict[str, tuple[str, list[str]]]:
 
 def seed_rows(path: Path = SEED_FILE, fillings: int = 4) -> list[Row]:
     """The written prompts. Those with slots ({n}, {w}, {y}, {name}, {things}, {person}) appear several times."""
-    names = "Maya Tom Olga Raj Lena Hugo Amir Nina Paul Yuki Carla Ben Zoe Ivan Ruth Sam Mr. Miss Grandma".split()
-    goods = "apples marbles stickers books pencils cookies shells stamps eggs roses coins cards tickets".split()
-    people = "baker teacher nurse farmer driver gardener painter tailor waiter plumber".split()
-    numerals = "two three four five six seven eight nine ten twelve fifteen twenty forty".split()
     draw = random.Random(0)
     slots = {
         "n": lambda: str(
             draw.choice([draw.randint(2, 20), draw.randint(2, 99), draw.randint(2, 99), draw.randint(100, 3000)])
         ),
-        "name": lambda: draw.choice(names),
-        "person": lambda: draw.choice(people),
-        "w": lambda: draw.choice(numerals),
+        "name": lambda: draw.choice(NAMES),
+        "person": lambda: draw.choice(PEOPLE),
+        "w": lambda: draw.choice(NUMERALS),
         "y": lambda: str(draw.randint(1500, 2024)),
     }
     rows = []
@@ -116,7 +133,7 @@ def seed_rows(path: Path = SEED_FILE, fillings: int = 4) -> list[Row]:
         seed = json.loads(line)
         text, label, source = seed["text"], CLASS_OF[seed["label"]], f"seed:{seed['label']}:{seed['style']}"
         for _ in range(fillings if re.search(r"\{(n|w|y|name|things|person)\}", text) else 1):
-            thing = draw.choice(goods)
+            thing = draw.choice(GOODS)
             filled = text.replace("{things}", thing)
             filled = re.sub(r"\{(n|w|y|name|person)\}", lambda m: slots[m[1]](), filled)
             rows.append(Row(filled, label, source))
@@ -168,7 +185,7 @@ def keywords(text: str) -> set[str]:
 
 
 def source_weights(rows: list[Row]) -> np.ndarray:
-    """Weight per row: each class one third in all; inside, each source the same, and the listed terms three times it."""
+    """Weight per row: each class one third; inside, each source the same, and the listed terms three times."""
     size = Counter(row.source for row in rows)
     label_of = {row.source: row.label for row in rows}
     parts = {source: 3.0 if source.endswith(":terms") else 1.0 for source in size}

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Strategy,
         TaskType,
         Usage,
+        UserError,
         Verdict,
         Verifier,
     )
@@ -55,7 +56,7 @@ _PLACES = {
     "nlrl.compute": ("Bank", "Compute", "ReplayModel"),
     "nlrl.core": (
         "Answer", "Budget", "Candidate", "CodeTests", "Completion", "Gist", "Message", "Model", "NlrlError", "Problem",
-        "Request", "Sampling", "Score", "Strategy", "TaskType", "Usage", "Verdict", "Verifier",
+        "Request", "Sampling", "Score", "Strategy", "TaskType", "Usage", "UserError", "Verdict", "Verifier",
     ),
     "nlrl.functions": (
         "best_of_n_generate", "divide_and_conquer", "save_results_to_json", "self_consistency_selection", "self_refine",
@@ -71,10 +72,10 @@ _HOME = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
     "Answer", "Bank", "Budget", "Candidate", "CodeTests", "Completion", "Compute", "Gist", "Message", "Model",
-    "NlrlError", "Problem", "ReplayModel", "Request", "Sampling", "Score", "Strategy", "TaskType", "Usage", "Verdict",
-    "Verifier", "best_of_n_generate", "classify_task", "divide_and_conquer", "generate_with_gist",
-    "get_dynamic_prompt", "get_verifier", "load_model", "load_problems", "run_tests", "save_results_to_json",
-    "self_consistency_selection", "self_refine", "setup_logging", "solve",
+    "NlrlError", "Problem", "ReplayModel", "Request", "Sampling", "Score", "Strategy", "TaskType", "Usage",
+    "UserError", "Verdict", "Verifier", "best_of_n_generate", "classify_task", "divide_and_conquer",
+    "generate_with_gist", "get_dynamic_prompt", "get_verifier", "load_model", "load_problems", "run_tests",
+    "save_results_to_json", "self_consistency_selection", "self_refine", "setup_logging", "solve",
 ]  # fmt: skip
 
 

@@ -44,6 +44,16 @@ def test_a_budget_alone_chooses_a_strategy_that_fits_it(nlrl):
     assert found["strategy"].startswith("adaptive_consistency") and found["usage"]["total"]["calls"] <= 2
 
 
+def test_prices_put_a_cost_into_the_ledger_and_a_budget_keeps_it(nlrl):
+    args = ("solve", "What is 17 + 25?", "--strategy", "self_consistency(n=8)", *ORACLE, "--prices", "100,1000")
+    found = json.loads(nlrl(*args, "--budget", "cost=0.3", "--max-tokens", "100", "--json").out)
+    spent = found["usage"]["total"]
+    assert spent["cost"] == pytest.approx((100 * spent["prompt_tokens"] + 1000 * spent["completion_tokens"]) / 1e6)
+    assert 0 < spent["cost"] <= 0.3 and found["stopped"] == "cost" and len(found["attempts"]) < 8
+    done = nlrl(*args, "--budget", "cost=0.3")  # 512 tokens may cost 0.5
+    assert done.code == 1 and "does not hold a single attempt" in done.out
+
+
 @pytest.mark.parametrize("where", ["stdin", "file"])
 def test_question_from_elsewhere_and_quiet(nlrl, tmp_path, where):
     (tmp_path / "q.txt").write_text("\ufeffWhat is 17 + 25?\n", encoding="utf-8")

@@ -2,9 +2,10 @@
 
     run = await run_benchmark(RunConfig(strategies=("direct", "best_of_n(n=8)"), samples=16), model, problems,
                               bank=Bank("samples.db"), out_dir="runs/first")
-    report("runs/first")
+    nlrl.benchmark.report.report("runs/first")
 
-Names are loaded when they are first used: statistics need numpy, pictures matplotlib.
+Names are loaded when they are first used: statistics need numpy, pictures matplotlib. (`report` and `sweep` are not
+among them: a function and its module would fight over one name.)
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from nlrl.benchmark.intervals import Interval, bootstrap, calibration_error, mean_interval, paired_difference
     from nlrl.benchmark.panels import Imported, export_panels, import_panels
     from nlrl.benchmark.records import PANEL, Record, latest, read_records
-    from nlrl.benchmark.report import report
     from nlrl.benchmark.run import Progress, Run, Standing, run_benchmark
     from nlrl.benchmark.summary import Summary, summarise
 
@@ -28,7 +28,6 @@ _HOMES = {
     "intervals": ("Interval", "bootstrap", "calibration_error", "mean_interval", "paired_difference"),
     "panels": ("Imported", "export_panels", "import_panels"),
     "records": ("PANEL", "Record", "latest", "read_records"),
-    "report": ("report",),
     "run": ("Progress", "Run", "Standing", "run_benchmark"),
     "summary": ("Summary", "summarise"),
 }
@@ -36,7 +35,7 @@ _HOMES = {
 __all__ = [
     "Imported", "Interval", "PANEL", "Progress", "Record", "Run", "RunConfig", "Standing", "Summary", "best_of_k",
     "bootstrap", "calibration_error", "export_panels", "import_panels", "latest", "majority_at_k", "mean_interval",
-    "paired_difference", "pass_at_k", "read_config", "read_records", "report", "run_benchmark", "summarise",
+    "paired_difference", "pass_at_k", "read_config", "read_records", "run_benchmark", "summarise",
     "weighted_at_k",
 ]  # fmt: skip
 

@@ -138,8 +138,8 @@ def _run(record: Record, limits: _Limits, places: dict[Any, int], bodies: list[d
         "why": _why(record),
         "error": f"{record.error.kind}: {record.error.message}" if record.error else "",
         "spent": (
-            f"Spent: {usage.total.tokens:,} tokens, {usage.total.calls} draws, longest chain "
-            f"{usage.critical_path_tokens:,} tokens, {usage.seconds:.1f} s"
+            f"Spent: {usage.total.tokens:,} tokens on {usage.total.calls} draw{'s' * (usage.total.calls != 1)}, "
+            f"longest chain {usage.critical_path_tokens:,} tokens, {usage.seconds:.1f} s here"
         ),
         "chosen": chosen,
         "attempts": attempts,

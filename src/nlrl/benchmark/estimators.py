@@ -98,14 +98,23 @@ def weighted_at_k(
     for i, label in enumerate(labels):
         if label >= 0:
             votes[i, known[label]] = values[i]
+    marks = sorted(set(ks))
+    orders = _orders(n, seed)[:, : marks[-1]]
+    # sums between the marks, then over them: order x mark x class
+    steps = np.add.reduceat(votes[orders], [0, *marks[:-1]], axis=1)
+    running = np.cumsum(steps, axis=1)
+    right_share = np.asarray(goodness)
+    at = {
+        k: _share_of_winners(_subset_sums(votes, k) if comb(n, k) <= _MOST_SUBSETS else running[:, i], right_share)
+        for i, k in enumerate(marks)
+    }
+    return np.array([at[k] for k in ks])
+
+
+@lru_cache(maxsize=8)
+def _orders(n: int, seed: int) -> NDArray[np.int64]:
     rng = np.random.default_rng(seed)
-    orders = rng.permuted(np.tile(np.arange(n), (_ORDERS, 1)), axis=1)
-    running = np.cumsum(votes[orders], axis=1)  # order x position x class
-    out = np.empty(len(ks))
-    for i, k in enumerate(ks):
-        sums = _subset_sums(votes, k) if comb(n, k) <= _MOST_SUBSETS else running[:, k - 1, :]
-        out[i] = _share_of_winners(sums, np.asarray(goodness))
-    return out
+    return rng.permuted(np.tile(np.arange(n), (_ORDERS, 1)), axis=1)
 
 
 def _subset_sums(votes: Floats, k: int) -> Floats:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 # Okabe and Ito (2008): told apart with any common colour blindness
 _CURVES = {
-    "pass": ("#777777", "--", "pass@k (oracle: needs to know the answer)"),
-    "majority": ("#0072B2", "-", "majority vote of k"),
-    "best": ("#D55E00", "-", "best of k by verifier"),
+    "pass": ({"light": "#777777", "dark": "#aaaaaa"}, "--", "pass@k (oracle: needs to know the answer)"),
+    "majority": ({"light": "#0072B2", "dark": "#4aa3e0"}, "-", "majority vote of k"),
+    "best": ({"light": "#D55E00", "dark": "#ee7f33"}, "-", "best of k by verifier"),
 }
 _POINTS = ["#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#F0E442", "#0072B2", "#D55E00", "#999999"]
 _MARKERS = "osD^vPX*"
@@ -69,10 +69,11 @@ def _draw(axes: Axes, domain: DomainSummary, styles: dict[str, tuple[str, str]],
     ink, faint = _THEMES[theme][1:]
     panel = domain.panel
     if panel:
-        for name, (colour, line, label) in _CURVES.items():
+        for name, (colours, line, label) in _CURVES.items():
             curve = panel.curves.get(name)
             if curve is None:
                 continue
+            colour = colours[theme]
             axes.plot(panel.tokens, [100 * p.mean for p in curve], line, color=colour, lw=1.8, label=label, zorder=2)
             low, high = [100 * p.low for p in curve], [100 * p.high for p in curve]
             faded = 0.07 if name == "pass" else 0.14

@@ -107,6 +107,7 @@ def summarise(records: Iterable[Record], run: Mapping[str, Any] | None = None) -
     for record in kept:
         domains.setdefault(record.problem.domain, []).append(record)
     groups = {ALL: kept} | (domains if len(domains) > 1 else {})
+    curves = _Curves([r for r in kept if r.strategy == PANEL])
     failures = Counter(r.error.kind for r in kept if r.error)
     failures.update({name: n for r in kept if not r.error for name, n in r.failures.items()})
     base = PANEL if any(r.strategy == PANEL for r in kept) else "direct"
@@ -118,11 +119,13 @@ def summarise(records: Iterable[Record], run: Mapping[str, Any] | None = None) -
         seconds=sum(r.usage.seconds for r in kept),
         one_sample="the mean attempt of the panel" if base == PANEL else base,
         failures=dict(failures),
-        domains=tuple(_domain(name, group, run.get("strategies"), base) for name, group in groups.items()),
+        domains=tuple(_domain(name, group, run.get("strategies"), base, curves) for name, group in groups.items()),
     )
 
 
-def _domain(name: str, records: Sequence[Record], order: Sequence[str] | None, base: str) -> DomainSummary:
+def _domain(
+    name: str, records: Sequence[Record], order: Sequence[str] | None, base: str, curves: _Curves
+) -> DomainSummary:
     by_strategy: dict[str, list[Record]] = {}
     for record in records:
         by_strategy.setdefault(record.strategy, []).append(record)
@@ -132,7 +135,7 @@ def _domain(name: str, records: Sequence[Record], order: Sequence[str] | None, b
     return DomainSummary(
         name=name,
         problems=len({r.problem.id for r in records}),
-        panel=_panel(panel) if panel else None,
+        panel=_panel(panel, curves) if panel else None,
         strategies=tuple(_strategy(n, by_strategy[n], None if n == base else one) for n in names),
     )
 
@@ -203,22 +206,30 @@ def _verify_tokens(record: Record) -> int:
     return spent.tokens if spent else 0
 
 
-def _panel(records: Sequence[Record]) -> PanelSummary | None:
-    usable = [r for r in records if r.attempts and _judged(r)]
+class _Curves:
+    """The curves of every usable panel record, computed once for all domains."""
+
+    def __init__(self, records: Sequence[Record]):
+        usable = [r for r in records if r.attempts and _judged(r)]
+        self.size = max((len(r.attempts) for r in usable), default=0)
+        powers = [2**i for i in range(self.size.bit_length()) if 2**i <= self.size]
+        self.k = tuple(dict.fromkeys([*powers, self.size]))
+        scored = all(a.score is not None for r in usable for a in r.attempts)
+        self.names = ("pass", "majority", "best", "weighted") if scored else ("pass", "majority")
+        self.rows = {r.problem.id: np.concatenate(_curves(r, self.k, scored)) for r in usable}
+
+
+def _panel(records: Sequence[Record], curves: _Curves) -> PanelSummary | None:
+    usable = [r for r in records if r.problem.id in curves.rows]
     if not usable:
         return None
-    size = max(len(r.attempts) for r in usable)
-    ks = tuple(dict.fromkeys([2**i for i in range(size.bit_length()) if 2**i <= size] + [size]))
-    scored = all(a.score is not None for r in usable for a in r.attempts)
-    names = ["pass", "majority", *(["best", "weighted"] if scored else [])]
-    rates = np.array([_rates(r) for r in usable])
-    curves = np.array([np.concatenate(_curves(r, ks, scored)) for r in usable])
-    intervals = bootstrap(np.hstack([rates, curves]))
-    at = {name: intervals[3 + i * len(ks) : 3 + (i + 1) * len(ks)] for i, name in enumerate(names)}
+    ks = curves.k
+    intervals = bootstrap(np.array([[*_rates(r), *curves.rows[r.problem.id]] for r in usable]))
+    at = {name: intervals[3 + i * len(ks) : 3 + (i + 1) * len(ks)] for i, name in enumerate(curves.names)}
     return PanelSummary(
         problems=len(usable),
         attempts=float(np.mean([len(r.attempts) for r in usable])),
-        short=sum(len(r.attempts) < size for r in usable),
+        short=sum(len(r.attempts) < curves.size for r in usable),
         failed=sum(not r.attempts for r in records),
         abstained=sum(bool(r.attempts) and not _judged(r) for r in records),
         accuracy=intervals[0],

@@ -47,7 +47,7 @@ from nlrl.rewards.equivalence import default_equivalence
 from nlrl.rewards.extraction import extract_answer
 from nlrl.rewards.registry import get_verifier
 from nlrl.strategies import get_strategy, solve
-from nlrl.strategies.best_of_n import _ALTERNATIVES as ALTERNATIVES
+from nlrl.strategies.best_of_n import ALTERNATIVES
 
 Prompter = Callable[[Problem], tuple[Message, ...]]
 

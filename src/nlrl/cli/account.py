@@ -43,6 +43,8 @@ def confidence_in_words(answer: Answer, strategy: str) -> str:
 
 def stopped_in_words(answer: Answer) -> str:
     """Why it stopped, empty if it just was done."""
+    if not answer.candidates and answer.stopped in (Stopped.TOKENS, Stopped.CALLS, Stopped.FLOPS, Stopped.COST):
+        return f"The budget of {answer.stopped} does not hold a single attempt. Raise it, or lower --max-tokens."
     return _STOPPED[answer.stopped]
 
 

@@ -42,6 +42,7 @@ _SAMPLES = 8
 @click.option("-k", "--samples", type=int, help="Attempts per problem that all strategies share, for the curves.")
 @click.option("-n", "--limit", type=click.IntRange(min=1), help="Only the first problems of each data set.")
 @click.option("-m", "--model", envvar="NLRL_MODEL", help="A model; see: nlrl models list.  [env: NLRL_MODEL]")
+@click.option("--prices", help="Of a server: money per million prompt and completion tokens, such as 0.15,0.60.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Directory of the run.  [default: runs/...]")
 @click.option("--verifier", default="auto", show_default=True, help="What scores the samples for best-of-k.")
 @click.option("--temperature", type=float, help="Randomness of the attempts.  [default: 0.8]")
@@ -56,6 +57,7 @@ def bench(
     samples: int | None,
     limit: int | None,
     model: str | None,
+    prices: str | None,
     out: Path | None,
     verifier: str,
     temperature: float | None,
@@ -94,7 +96,7 @@ def bench(
     path = out or default_out(config, limit)
     console = Console(stderr=True)
     try:
-        run = asyncio.run(_run(config, data, limit, path, bank, console))
+        run = asyncio.run(_run(config, data, limit, prices, path, bank, console))
     except Exception as error:
         if (path / "records.jsonl").exists():
             error.add_note(f"What is done is kept in {path}. When it is mended, go on with: {_same_command()}")
@@ -109,17 +111,24 @@ def bench(
 
 
 async def _run(
-    config: RunConfig, data: tuple[str, ...], limit: int | None, path: Path, bank: str | None, console: Console
+    config: RunConfig,
+    data: tuple[str, ...],
+    limit: int | None,
+    prices: str | None,
+    path: Path,
+    bank: str | None,
+    console: Console,
 ) -> Run:
     from nlrl.benchmark.run import run_benchmark
-    from nlrl.cli.openers import open_bank, open_model, open_problems
+    from nlrl.cli.openers import check_measurable, open_bank, open_model, open_problems
     from nlrl.cli.progress import bench_view
     from nlrl.cli.solve import load
 
     problems = open_problems(data, limit, bank, warn=lambda text: click.echo(text, err=True))
-    model = open_model(config.model or None, problems, bank)
+    model = open_model(config.model or None, problems, bank, prices)
     try:
         await load(model, console)
+        check_measurable(config.budget, model)
         console.print(f"{len(problems)} problems, {model.name}, into {path}", markup=False, highlight=False)
         # the bank comes last: what fails before it leaves no directory behind
         with open_bank(bank, path / "bank.sqlite") as samples, bench_view(console) as view:

@@ -122,7 +122,7 @@ class _Region(_View):
         room = max(self.console.height - 6, 4)
         # the ones still being written matter most; the latest of the finished fill what room is left
         rows = sorted(self.attempts.values(), key=lambda a: bool(a.done))[:room]
-        rows.sort(key=lambda a: list(self.attempts).index(a.name))
+        rows.sort(key=lambda a: (len(a.name), a.name))  # s2 before s10
         table = Table.grid(padding=(0, 2), expand=True)
         table.add_column(no_wrap=True, style="cyan")
         table.add_column(no_wrap=True, ratio=1, overflow="ellipsis")

@@ -9,12 +9,13 @@ Beside what `nlrl.models` knows, two kinds of model can be named here, since the
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from nlrl.core import BankError, Model, Problem, Sampling, UnknownName, UserError
+from nlrl.core import BankError, Budget, Model, Prices, Problem, Sampling, UnknownName, UserError
 
 if TYPE_CHECKING:
     from nlrl.compute import Bank
@@ -51,16 +52,25 @@ def _named(given: str | None) -> str:
     return given or os.environ.get("NLRL_BANK", "")
 
 
-def open_model(spec: str | None, problems: Sequence[Problem], bank: str | None) -> Model:
+def open_model(spec: str | None, problems: Sequence[Problem], bank: str | None, prices: str | None = None) -> Model:
     """The model that --model (or NLRL_MODEL, or else the default) names; its owner closes it."""
     from nlrl.models import StochasticModel, load_model
 
+    options: dict[str, Any] = {} if prices is None else {"prices": parse_prices(prices)}
     kind, _, rest = (spec or "").partition(":")
     if kind == "stochastic":
-        return StochasticModel(problems, p_correct=_chance(rest))
+        return StochasticModel(problems, p_correct=_chance(rest), **options)
     if kind in ("replay", "panel"):
         return _recorded(spec or "", bank)
-    return load_model(spec) if spec else load_model()
+    return load_model(spec, **options) if spec else load_model(**options)
+
+
+def check_measurable(budget: Budget, model: Model) -> None:
+    """Raises UserError for a budget in something that cannot be counted for this model."""
+    if budget.cost is not None and model.can.prices is None:
+        raise UserError(f"A cost budget needs the prices of {model.name}. Give them, such as --prices 0.15,0.60")
+    if budget.flops is not None and model.can.parameters is None:
+        raise UserError(f"A FLOPs budget needs the size of {model.name}, which is not known. Give a token budget.")
 
 
 def _recorded(spec: str, bank: str | None) -> Model:
@@ -110,6 +120,21 @@ def sampling(temperature: float | None, max_tokens: int | None, top_p: float | N
     if top_p is not None and not 0 < top_p <= 1:
         raise UserError(f"--top-p must lie above 0 and at most at 1, got {top_p}.")
     return Sampling(temperature=temperature, max_tokens=max_tokens, top_p=top_p)
+
+
+def parse_prices(text: str) -> Prices:
+    """Money per million prompt, completion and (optional) cached prompt tokens: "0.15,0.60". Raises UserError."""
+    try:
+        parts = [float(part) for part in text.split(",")]
+        prompt, completion, *cached = parts
+    except ValueError:
+        parts, prompt, completion, cached = [], 0.0, 0.0, []
+    if not parts or len(cached) > 1 or not all(math.isfinite(p) and p >= 0 for p in parts):
+        raise UserError(
+            f"Cannot read the prices {text[:50]!r}. Give money per million prompt and completion tokens, "
+            "such as --prices 0.15,0.60"
+        )
+    return Prices(prompt, completion, cached[0] if cached else None)
 
 
 def _chance(text: str) -> float:

@@ -36,6 +36,7 @@ class Ask:
     problem: Problem
     strategy: str
     model: str | None
+    prices: str | None
     budget: Budget
     sampling: Sampling
     bank: str | None
@@ -55,6 +56,7 @@ class Ask:
 @click.option("-s", "--strategy", help="How to spend, such as best_of_n(n=8); see: nlrl strategies.")
 @click.option("-b", "--budget", help="Limits, such as tokens=4k,calls=16,seconds=30,cost=0.05,flops=1e12.")
 @click.option("-m", "--model", envvar="NLRL_MODEL", help="A model; see: nlrl models list.  [env: NLRL_MODEL]")
+@click.option("--prices", help="Of a server: money per million prompt and completion tokens, such as 0.15,0.60.")
 @click.option("--task", type=click.Choice([str(t) for t in TaskType]), help="Do not classify; it is this.")
 @click.option("--reference", help="The right answer: the attempt is judged by it, after the fact.")
 @click.option("--verifier", help="What scores attempts, where the strategy uses a verifier.")
@@ -69,6 +71,7 @@ def solve(
     strategy: str | None,
     budget: str | None,
     model: str | None,
+    prices: str | None,
     task: str | None,
     reference: str | None,
     verifier: str | None,
@@ -101,6 +104,7 @@ def solve(
         Problem(text, reference=reference, task_type=kind),
         named,
         model,
+        prices,
         limits,
         draws,
         bank,
@@ -153,14 +157,15 @@ def _classify(text: str, task: str | None, console: Console) -> TaskType:
 
 
 async def _run(ask: Ask, console: Console, *, show: bool) -> account.Solved:
-    from nlrl.cli.openers import open_bank, open_model
+    from nlrl.cli.openers import check_measurable, open_bank, open_model
     from nlrl.compute import Compute
     from nlrl.strategies import solve as spend
 
     with open_bank(ask.bank) as bank:
-        model = open_model(ask.model, [ask.problem], ask.bank)
+        model = open_model(ask.model, [ask.problem], ask.bank, ask.prices)
         try:
             await load(model, console)
+            check_measurable(ask.budget, model)
             blind = replace(ask.problem, reference=None, id="")  # a strategy must not see what it is judged by
             with live_view(console, several=ask.strategy != _WITHOUT_BUDGET, quiet=not show) as view:
                 compute = Compute(model, budget=ask.budget, bank=bank, sampling=ask.sampling, watch=view)

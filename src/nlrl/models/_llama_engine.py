@@ -301,10 +301,20 @@ _owner = os.getpid()
 def acquire(path: Path, sizes: Sizes) -> Engine:
     """The engine for these weights and sizes, loaded now if no one did before. Blocks while it loads."""
     key = _key(path, sizes)
+    check_fork()
     with _loading:
         engine, users = _engines.get(key) or (Engine(path, sizes), 0)
         _engines[key] = (engine, users + 1)
         return engine
+
+
+def check_fork() -> None:
+    """Raise ModelError in a fork of a process that has loaded the engine: a fork inherits memory but no threads."""
+    if _engines and os.getpid() != _owner:
+        raise ModelError(
+            "The embedded engine does not survive a fork, and was loaded before this process was forked. Start workers "
+            "with multiprocessing.get_context('spawn'), or load the model only in them."
+        )
 
 
 def release(engine: Engine) -> None:
@@ -328,7 +338,7 @@ def _key(path: Path, sizes: Sizes) -> tuple[str, int, int, Sizes]:
 def _close_all() -> None:
     # threads that still call back into a dying interpreter would crash it
     if os.getpid() != _owner:
-        return  # a fork has the objects, but not the threads that closing would wait for
+        return
     for engine, _ in list(_engines.values()):
         engine.close()
     _engines.clear()

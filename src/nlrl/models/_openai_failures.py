@@ -133,9 +133,9 @@ def from_transport(error: httpx.HTTPError, *, began: bool, secret: str = "") -> 
     if isinstance(error, httpx.ConnectError):
         return CallFailed(FailureKind.CONNECTION, f"cannot connect ({detail})", never_connected=True)
     if isinstance(error, httpx.TimeoutException):
-        what = "to connect" if isinstance(error, httpx.ConnectTimeout) else "for the next byte"
-        unconnected = isinstance(error, httpx.ConnectTimeout)
-        return CallFailed(FailureKind.TIMEOUT, f"waited too long {what}", never_connected=unconnected)
+        what, connecting = ("send the request", False), ("connect", True)
+        act, never_connected = connecting if isinstance(error, httpx.ConnectTimeout) else what
+        return CallFailed(FailureKind.TIMEOUT, f"it took too long to {act}", never_connected=never_connected)
     if isinstance(error, httpx.DecodingError):
         return CallFailed(FailureKind.NOT_JSON, f"the body cannot be decompressed ({detail})")
     if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):

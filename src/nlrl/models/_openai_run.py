@@ -22,6 +22,7 @@ from nlrl.core import ModelError, ModelRefused, ModelUnavailable, PromptTooLong,
 from nlrl.models._openai_exchange import Draw, Emit, Exchange, Share
 from nlrl.models._openai_failures import CallFailed, FailureKind
 from nlrl.models._openai_server import Known, Patience, Server
+from nlrl.models._openai_watch import Watch
 from nlrl.models._openai_wire import Use, payload
 
 _CLOSING_S = 2.0  # how long the usage may lag behind the last piece of text
@@ -177,7 +178,7 @@ class Run:
 
     async def _exchange(self, exchange: Exchange, use: Use) -> CallFailed | None:
         """One exchange. Returns what went wrong, None if every draw that the server began is complete."""
-        target, loop = self.target, asyncio.get_running_loop()
+        target, patience = self.target, self.target.patience
         first = exchange.draws[0].index
         n = len(exchange.draws)
         body = payload(
@@ -191,10 +192,16 @@ class Run:
         )
         self.known.stats.requests += 1
         failure: CallFailed | None = None
+        watch = Watch(read_s=patience.read_s, try_s=patience.try_s)
         try:
-            async with asyncio.timeout(target.patience.try_s) as limit:
+            async with watch:
                 readings = self.server.readings(
-                    body, target.headers, patience=target.patience, max_bytes=target.max_bytes, secret=target.secret
+                    body,
+                    target.headers,
+                    patience=patience,
+                    max_bytes=target.max_bytes,
+                    secret=target.secret,
+                    alive=watch.alive,
                 )
                 async with aclosing(readings):
                     async for reading in readings:
@@ -205,10 +212,14 @@ class Run:
                         if exchange.enough:
                             break
                         if exchange.finished and not closing:
-                            soon = loop.time() + _CLOSING_S
-                            limit.reschedule(min(soon, limit.when() or soon))
+                            watch.end_within(_CLOSING_S)
         except TimeoutError:
-            failure = CallFailed(FailureKind.TIMEOUT, f"not complete after {target.patience.try_s:g} s")
+            said = (
+                f"nothing came for {patience.read_s:g} s"
+                if watch.silent
+                else f"not complete after {patience.try_s:g} s"
+            )
+            failure = CallFailed(FailureKind.TIMEOUT, said)
         except CallFailed as failed:
             failure = failed
         if exchange.finished:

@@ -15,7 +15,7 @@ import ipaddress
 import json
 import ssl
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -169,9 +169,18 @@ class Server:
         return self.base.copy_with(path=self.base.path.rstrip("/").removesuffix("/v1") + path)
 
     async def readings(
-        self, body: Mapping[str, Any], headers: Mapping[str, str], *, patience: Patience, max_bytes: int, secret: str
+        self,
+        body: Mapping[str, Any],
+        headers: Mapping[str, str],
+        *,
+        patience: Patience,
+        max_bytes: int,
+        secret: str,
+        alive: Callable[[], None],
     ) -> AsyncGenerator[Reading, None]:
         """One exchange on /chat/completions: the pieces as they come. Raises CallFailed. Closing it hangs up at once.
+
+        It waits for the next byte as long as it takes: that is for a `Watch` to bound, which `alive` tells of each.
 
         The last reading is `done` if the server said [DONE]. Where the body just ends, it is for the caller to see
         whether all choices were finished by then.
@@ -181,16 +190,17 @@ class Server:
         except (ValueError, TypeError) as error:
             raise CallFailed(FailureKind.REFUSED, f"the request cannot be written as JSON: {error}") from error
         began = False
-        timeout = httpx.Timeout(patience.read_s, connect=patience.connect_s, pool=None)
+        timeout = httpx.Timeout(None, connect=patience.connect_s, write=patience.read_s)
         try:
             async with self._client.stream(
                 "POST", self.url("/chat/completions"), content=content, headers=headers, timeout=timeout
             ) as response:
+                alive()
                 if response.status_code != 200:
                     raise await _refusal(response, secret)
                 began = True
                 kind = response.headers.get("content-type", "").lower()
-                parts = response.aiter_bytes()
+                parts = _told(response.aiter_bytes(), alive)
                 if "event-stream" in kind:
                     events = _events(parts, max_bytes)
                 else:
@@ -276,6 +286,12 @@ async def _events(parts: AsyncIterator[bytes], max_bytes: int) -> AsyncGenerator
             yield last
     except EventTooLong as error:
         raise CallFailed(FailureKind.TOO_LARGE, str(error)) from error
+
+
+async def _told(parts: AsyncIterator[bytes], alive: Callable[[], None]) -> AsyncIterator[bytes]:
+    async for part in parts:
+        alive()
+        yield part
 
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:

@@ -18,6 +18,7 @@ What it counts as delivered, the definition that ledgers are held against:
 from __future__ import annotations
 
 import asyncio
+import functools
 import gzip
 import hashlib
 import json
@@ -150,7 +151,7 @@ class StubServer:
 
     def count_prompt(self, body: Mapping[str, Any]) -> int:
         """Tokens of a prompt: words and marks, and three for the frame of each message."""
-        return sum(3 + len(re.findall(r"\w+|[^\w\s]", str(m.get("content")))) for m in body.get("messages", []))
+        return sum(3 + _words(str(message.get("content"))) for message in body.get("messages", []))
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
@@ -379,6 +380,11 @@ class StubServer:
                 json.dumps({"object": "chat.completion.chunk", "choices": [], "usage": self._usage(body, sum(sent))}),
                 0,
             )
+
+
+@functools.lru_cache(maxsize=1024)
+def _words(text: str) -> int:
+    return len(re.findall(r"\w+|[^\w\s]", text))
 
 
 def _logprobs(tokens: list[str]) -> dict[str, Any]:

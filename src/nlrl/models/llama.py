@@ -92,6 +92,7 @@ class LlamaModel:
         self._loaded()
 
     def _loaded(self) -> _llama_engine.Engine:
+        _llama_engine.check_fork()
         with self._lock:
             if self._engine is None:
                 self._engine = _llama_engine.acquire(self.path, self._sizes)

@@ -33,8 +33,11 @@ class Composite:
 
     async def score(self, problem: Problem, candidates: Sequence[Candidate]) -> list[Score]:
         """One score each, in order; the members work at the same time."""
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_scores(v, problem, candidates)) for v, _ in self.members]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(_scores(v, problem, candidates)) for v, _ in self.members]
+        except BaseExceptionGroup as failures:  # the first says what is wrong; callers expect it, not a group
+            raise failures.exceptions[0] from None
         columns = [task.result() for task in tasks]
         weights = [weight for _, weight in self.members]
         return [_combined(row, weights) for row in zip(*columns, strict=True)]

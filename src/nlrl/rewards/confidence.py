@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from nlrl.core import Candidate, Problem, Score, TokenLogprob, Verdict
-from nlrl.rewards.math import unparsed
+from nlrl.rewards._verdicts import unparsed
 
 Measure = Literal["self_certainty", "mean_logprob", "lowest_group"]
 
@@ -82,6 +82,8 @@ class SelfCertainty:
     It cannot tell right from wrong, so its verdict is always to abstain, with a value. Without log-probabilities it
     has no value either (0.5). A candidate without an answer is unparsed.
     """
+
+    needs_logprobs = True  # of the draws: they must be asked for when drawing
 
     def __init__(
         self, measure: Measure = "self_certainty", *, window: int = GROUP_TOKENS, vocabulary: int = VOCABULARY

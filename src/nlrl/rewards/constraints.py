@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nlrl.core import Candidate, DataError, Problem, Score, Verdict
-from nlrl.rewards.math import unparsed
+from nlrl.rewards._verdicts import unparsed
 
 Constraint = Mapping[str, Any]
 Check = Callable[[str, Constraint], tuple[bool, str]]

@@ -35,7 +35,7 @@ from nlrl.core import (
     system,
     user,
 )
-from nlrl.rewards.math import unparsed
+from nlrl.rewards._verdicts import unparsed
 
 MAX_CHARS = 6_000  # of one answer; the end is kept, since answers stand at the end
 MAX_DUELS = 64  # pairs in one pairwise scoring; beyond that each candidate meets its neighbours only
@@ -91,6 +91,7 @@ class LLMJudge:
 
     async def score(self, problem: Problem, candidates: Sequence[Candidate]) -> list[Score]:
         """One score each, in order. Candidates without an answer are unparsed and cost nothing."""
+        self._asked()
         judged = [i for i, c in enumerate(candidates) if c.answer is not None and c.answer.strip()]
         scores = [unparsed()] * len(candidates)
         chosen = [candidates[i] for i in judged]
@@ -106,6 +107,11 @@ class LLMJudge:
         if one is None or two is None or one * two >= 0:  # silent, tied, or for whatever stood in one place
             return 0
         return 1 if one > 0 else -1
+
+    def _asked(self) -> Model:
+        if self.model is None:
+            raise UserError("LLMJudge has no model: pass one, or use the judge through a solver, which lends its own.")
+        return self.model
 
     async def _grades(self, problem: Problem, candidates: Sequence[Candidate]) -> list[Score]:
         replies = await self._ask_all([_grade_prompt(problem, c) for c in candidates])
@@ -140,9 +146,7 @@ class LLMJudge:
 
     async def _ask_all(self, prompts: Sequence[tuple[Message, ...]]) -> list[list[str]]:
         """The replies to each prompt; an empty list where the call failed."""
-        if self.model is None:
-            raise UserError("LLMJudge has no model: pass one, or use the judge through a solver, which lends its own.")
-        model = self.model
+        model = self._asked()
         replies: list[list[str]] = [[] for _ in prompts]
         sampling = Sampling(
             temperature=0.0 if self.votes == 1 else 0.7, max_tokens=self.max_tokens, stop_after="Verdict:"

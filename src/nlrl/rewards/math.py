@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nlrl.core import Candidate, Problem, Score, TaskType, Verdict
+from nlrl.rewards._verdicts import NO_REFERENCE, unparsed
 from nlrl.rewards.equivalence import Equivalence, default_equivalence
-
-NO_REFERENCE = Score(0.5, Verdict.ABSTAIN, reason="the problem has no reference answer")
 
 
 class MathVerifier:
@@ -51,11 +50,6 @@ class MathVerifier:
 def final(reference: str) -> str:
     """A reference without a worked solution before it: GSM8K writes "... #### 70"."""
     return reference.rsplit("####", 1)[-1].strip()
-
-
-def unparsed() -> Score:
-    """The score of a candidate without an answer."""
-    return Score(0.0, Verdict.UNPARSED, reason="no answer could be read out of the text")
 
 
 def _short(text: str) -> str:

@@ -12,8 +12,8 @@ import re
 from collections.abc import Sequence
 
 from nlrl.core import Candidate, Problem, Score, TaskType, Verdict
+from nlrl.rewards._verdicts import unparsed
 from nlrl.rewards.forms.program import parse_python
-from nlrl.rewards.math import unparsed
 
 _LOOK = 20_000  # characters of a text that are looked at
 _STEP_WORDS = re.compile(r"\b(?:therefore|thus|hence|because|so|then|first|next|finally|since|step)\b", re.I)

@@ -27,6 +27,10 @@ class AutoVerifier:
         """One score each, in order."""
         return await self._for(problem).score(problem, candidates)
 
+    def needs_logprobs(self, problem: Problem) -> bool:
+        """Whether this problem's verifier reads token log-probabilities, which must be asked for when drawing."""
+        return self._for(problem) is self._certainty
+
     def _for(self, problem: Problem) -> Verifier:
         if problem.tests is not None and problem.tests.public:
             if self._tests is None:

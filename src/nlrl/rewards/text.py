@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from nlrl.core import Candidate, Problem, Score, Verdict
+from nlrl.rewards._verdicts import NO_REFERENCE, unparsed
 from nlrl.rewards.choices import match_choice
-from nlrl.rewards.math import NO_REFERENCE, unparsed
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)

@@ -41,7 +41,7 @@ class Sandbox:
     packages   directories (a venv's site-packages) that programs may import from, read only; by default none
     preload    modules of those, or of the standard library, to import once instead of in each run
 
-    Boxes start at the first run. Close it (or use `async with`), or it ends with the process.
+    Boxes start at the first run. Close it (or use `with`, `async with`), or it ends with the process.
     """
 
     def __init__(
@@ -90,6 +90,12 @@ class Sandbox:
 
     async def __aexit__(self, *exc: object) -> None:
         await self.aclose()
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """The same as `aclose`, for code that is not async."""

@@ -6,7 +6,7 @@ from nlrl.compute import Compute
 from nlrl.core import Answer, Problem, Sampling, UnknownName
 from nlrl.strategies.voting import count_votes
 
-_ALTERNATIVES = 5  # per token, for verifiers that read the model's confidence
+ALTERNATIVES = 5  # per token, for verifiers that read the model's confidence
 
 
 async def best_of_n(
@@ -26,7 +26,7 @@ async def best_of_n(
     if select not in ("weighted", "best"):
         raise UnknownName("selection", select, ["weighted", "best"])
     judge = compute.verifier(verifier)
-    sampling = Sampling(logprobs=_ALTERNATIVES) if _reads_logprobs(judge, problem, compute) else None
+    sampling = Sampling(logprobs=ALTERNATIVES) if _reads_logprobs(judge, problem, compute) else None
     attempts = await compute.sample(problem, n, sampling=sampling)
     scored = await compute.score(problem, attempts, judge)
     scores = [c.score.value if c.score else 0.0 for c in scored]

@@ -6,10 +6,10 @@
 >>> kind.evidence[0]
 ('<# op #>', 2.1)
 
-A prompt becomes a set of readable features: its words, pairs of neighbouring words (a number reads as "#", a year
-as "@", the start as "^"), and marks of structure in angle brackets. Each feature has one weight per class; the class
-with the largest sum wins. The weights are a multinomial logistic regression, learned by `scripts/learn_classifier.py` and shipped as
-`classifier.json` next to this file, one feature a line.
+A prompt becomes a set of readable features: its words, pairs of neighbouring words (a number reads as "#", a year as
+"@", the start as "^"), and marks of structure in angle brackets. Each feature has one weight per class; the class with
+the largest sum wins. The weights are a multinomial logistic regression, learned by `scripts/learn_classifier.py` and
+shipped as `classifier.json` next to this file, one feature a line.
 
 Not covered: prompts in languages other than English are judged by their structure alone (digits, formulas, code).
 """
@@ -34,7 +34,7 @@ HEAD_CHARS, TAIL_CHARS = 500, 200  # what is looked at: a prompt says what it wa
 _MASK = str.maketrans("0123456789’", "##########'")
 _YEAR = re.compile(r"\b(?:1[5-9]|20)\d\d(?![\d.,%]*\d)")
 _WORD = re.compile(r"[a-z#@][a-z#_]*")
-_OPERATION = re.compile(r"[#@] ?(?:[-+*/×÷^−=]|x|\*\*) ?[#@]")
+_OPERATION = re.compile(r"[#@](?: ?(?:[+*/×÷^−=]|x|\*\*) ?| - )[#@]")
 _COMMAND = re.compile(r"\\[a-z(\[{]")
 _CALL = re.compile(r"[a-z_]{3}\([^)]*\)")
 _SNAKE = re.compile(r"[a-z]{2}_[a-z]{2}")
@@ -63,9 +63,10 @@ _MARKS = (
     (".", " b. ", "<options>"),
 )
 _NUMERALS = frozenset(
-    "two three four five six seven eight nine ten eleven twelve fifteen twenty thirty forty fifty hundred thousand "
-    "half twice thrice double triple third quarter dozen".split()
-)
+    ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "fifteen",
+     "twenty", "thirty", "forty", "fifty", "hundred", "thousand", "half", "twice", "double", "triple", "third",
+     "quarter", "dozen")
+)  # fmt: skip
 _NUMBERS = ("<numbers 0>", "<numbers 1>", "<numbers 2>", "<numbers 3>", "<numbers 4-6>", "<numbers 4-6>",
             "<numbers 4-6>")  # fmt: skip
 
@@ -109,7 +110,8 @@ class Classification(str):
 
 
 def classify_task(prompt: str, known: Weights | None = None) -> Classification:
-    """The kind of a prompt: "math", "coding" or "commonsense". A prompt without evidence is commonsense.
+    """The kind of a prompt: "math", "coding" or "commonsense". A prompt without words or without
+    evidence is commonsense.
 
     Never fails on a string; looks at its first 500 and last 200 characters only, so its cost is bounded.
     `known` are other weights than the shipped ones, for measuring.
@@ -119,7 +121,7 @@ def classify_task(prompt: str, known: Weights | None = None) -> Classification:
     weights = known.weights
     found = [*known.words.intersection(words), *map(" ".join, known.pairs.intersection(zip(["^", *words], words)))]  # noqa: B905
     found += [mark for mark in marks if mark in weights]
-    if not found or found == ["<numbers 0>"]:  # the absence of numbers alone says nothing
+    if not words or not found or found == ["<numbers 0>"]:  # the absence of numbers alone says nothing
         return Classification(TaskType.COMMONSENSE, {t: float(t is TaskType.COMMONSENSE) for t in LABELS})
     math_, coding, commonsense = known.bias
     for feature in found:

@@ -88,7 +88,8 @@ from nlrl.core import Completion, Finish
 async def main():
     bank = Bank(sys.argv[1])
     for i in range(100_000):
-        await bank.put(f"{sys.argv[2]}-{i}", {j: Draw(Completion(f"{i}.{j}", Finish.STOP, 1)) for j in range(4)}, model="m")
+        draws = {j: Draw(Completion(f"{i}.{j}", Finish.STOP, 1)) for j in range(4)}
+        await bank.put(f"{sys.argv[2]}-{i}", draws, model="m")
         print(i, flush=True)
 asyncio.run(main())
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
+import multiprocessing
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from multiprocessing.queues import Queue
 from pathlib import Path
 
 import pytest
@@ -510,17 +512,24 @@ def test_a_long_folder_for_temporary_files_is_no_obstacle(tmp_path: Path, monkey
         engine.submit(Call({}, 1, lambda chunk: None, lambda failure: None))
 
 
-def test_a_fork_ends_without_waiting_for_threads_that_it_has_not(model: LlamaModel) -> None:
-    script = (
-        "import os, sys\n"
-        "from nlrl.models import LlamaModel\n"
-        f"model = LlamaModel({str(WEIGHTS)!r}, slots=1, context_tokens=256)\n"
-        "model.load()\n"
-        "child = os.fork()\n"
-        "if child: sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
+def ask_in_a_fork(model: LlamaModel, answers: Queue[str]) -> None:
+    for attempt in (lambda: ask(model), lambda: ask(LlamaModel(model.path, slots=1))):
+        try:
+            attempt()
+        except ModelError as error:
+            answers.put(str(error))
+
+
+def test_a_forked_worker_is_told_what_to_do(model: LlamaModel) -> None:
+    model.load()
+    context = multiprocessing.get_context("fork")
+    answers: Queue[str] = context.Queue()
+    worker = context.Process(target=ask_in_a_fork, args=(model, answers))
+    worker.start()
+    assert all("spawn" in answers.get(timeout=20) for _ in range(2))
+    worker.join(20)
+    assert worker.exitcode == 0
+    answers.close()
 
 
 SCRIPT = """

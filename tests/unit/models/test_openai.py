@@ -6,6 +6,7 @@ import asyncio
 import gc
 import itertools
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -35,6 +36,7 @@ from nlrl.models import _openai_server
 from nlrl.models._openai_failures import CallFailed, FailureKind, from_status, redact, retry_after_s, server_message
 from nlrl.models._openai_limit import AdaptiveLimit
 from nlrl.models._openai_sse import EventTooLong, SseDecoder
+from nlrl.models._openai_watch import Watch
 from nlrl.models._openai_wire import Use, apportion, payload, read_chunk
 from nlrl.models._stub_server import Fault, Manners, StubServer
 from nlrl.models.openai import OpenAIModel, Patience
@@ -623,6 +625,66 @@ class TestLimit:
             assert order == ["again", "new"] and time.monotonic() - began > 0.08
 
         asyncio.run(go())
+
+
+class TestWatch:
+    def test_bytes_that_came_while_the_machine_was_busy_count(self) -> None:
+        """The process stands still for longer than the limit; what came in meanwhile must be seen before the clock."""
+
+        async def go(delay_s: float) -> int:
+            loop, came, read = asyncio.get_running_loop(), asyncio.Queue[None](), 0
+            near, far = socket.socketpair()
+            near.setblocking(False)
+            far.setblocking(False)
+            loop.add_reader(near, lambda: (near.recv(100), loop.call_soon(came.put_nowait, None)))
+            try:
+                async with Watch(read_s=0.1, try_s=1.0) as watch:
+                    for _ in range(4):
+                        loop.call_later(0.01, lambda: (time.sleep(delay_s), far.send(b"x")))  # noqa: ASYNC251
+                        await came.get()
+                        watch.alive()
+                        read += 1
+            finally:
+                loop.remove_reader(near)
+                near.close()
+                far.close()
+            return read
+
+        assert asyncio.run(go(0.15)) == 4
+
+    def test_both_clocks(self) -> None:
+        async def go(read_s: float, try_s: float) -> tuple[float, bool]:
+            began = time.monotonic()
+            watch = Watch(read_s=read_s, try_s=try_s)
+            with pytest.raises(TimeoutError):
+                async with watch:
+                    while True:
+                        await asyncio.sleep(0.02)
+                        watch.alive() if read_s > try_s else None
+            return time.monotonic() - began, watch.silent
+
+        seconds, silent = asyncio.run(go(0.2, 9))
+        assert 0.2 <= seconds < 1 and silent
+        seconds, silent = asyncio.run(go(9, 0.2))
+        assert 0.2 <= seconds < 1 and not silent
+
+    def test_ends_quietly_and_lets_a_cancellation_through(self) -> None:
+        async def go() -> None:
+            async with Watch(read_s=9, try_s=9) as watch:
+                watch.end_within(5)
+            with pytest.raises(asyncio.CancelledError):
+                async with asyncio.TaskGroup() as group:
+                    task = group.create_task(self.wait())
+                    await asyncio.sleep(0)
+                    task.cancel()
+                    await task
+
+        asyncio.run(go())
+
+    @staticmethod
+    async def wait() -> None:
+        async with Watch(read_s=9, try_s=9):
+            await asyncio.sleep(9)
 
 
 def decode(decoder: SseDecoder, chunks: list[bytes]) -> list[str]:

@@ -23,13 +23,12 @@ LOOPS = "def add(a, b):\n    while a: pass\n    return a + b"
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    opened = Sandbox(Limits(wall_s=10, cpu_s=1))
-    try:
-        opened.isolation()
-    except SandboxUnavailable as error:
-        pytest.skip(str(error))
-    yield opened
-    opened.close()
+    with Sandbox(Limits(wall_s=10, cpu_s=1)) as opened:
+        try:
+            opened.isolation()
+        except SandboxUnavailable as error:
+            pytest.skip(str(error))
+        yield opened
 
 
 def candidates(*programs: str | None) -> list[Candidate]:
@@ -95,20 +94,19 @@ class Counting(Sandbox):
 
 
 def test_the_same_program_is_judged_once() -> None:
-    counting = Counting()
-    try:
-        counting.isolation()
-    except SandboxUnavailable as error:
-        pytest.skip(str(error))
-    verifier = CodeVerifier(sandbox=counting)
-    assert len(scores(verifier, RIGHT, RIGHT, WRONG, RIGHT)) == 4
-    assert Counting.runs == 2
-    scores(verifier, RIGHT, WRONG)
-    assert Counting.runs == 2
-    other = Problem("Another.", tests=CodeTests(("assert add(5, 5) == 10",)))
-    assert scores(verifier, RIGHT, problem=other)[0].verdict is Verdict.RIGHT
-    assert Counting.runs == 3
-    counting.close()
+    with Counting() as counting:
+        try:
+            counting.isolation()
+        except SandboxUnavailable as error:
+            pytest.skip(str(error))
+        verifier = CodeVerifier(sandbox=counting)
+        assert len(scores(verifier, RIGHT, RIGHT, WRONG, RIGHT)) == 4
+        assert Counting.runs == 2
+        scores(verifier, RIGHT, WRONG)
+        assert Counting.runs == 2
+        other = Problem("Another.", tests=CodeTests(("assert add(5, 5) == 10",)))
+        assert scores(verifier, RIGHT, problem=other)[0].verdict is Verdict.RIGHT
+        assert Counting.runs == 3
 
 
 def test_a_forged_pass_is_wrong(sandbox: Sandbox) -> None:
@@ -119,10 +117,8 @@ def test_a_forged_pass_is_wrong(sandbox: Sandbox) -> None:
 
 def test_no_isolation_is_an_error_and_no_score(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boxes, "_bwraps", lambda: iter(["/bin/false"]))
-    refused = Sandbox(isolation="bubblewrap")
-    with pytest.raises(SandboxUnavailable):
+    with Sandbox(isolation="bubblewrap") as refused, pytest.raises(SandboxUnavailable):
         scores(CodeVerifier(sandbox=refused), RIGHT, WRONG)
-    refused.close()
 
 
 def test_cancelling_the_scoring_cancels_the_runs(sandbox: Sandbox) -> None:

@@ -74,9 +74,8 @@ def test_who_abstains_has_no_vote(
 
 
 def test_a_member_that_breaks_its_contract_is_named(attempt: Attempt) -> None:
-    with pytest.raises((VerifierError, ExceptionGroup)) as caught:
+    with pytest.raises(VerifierError, match="Fixed gave 0 scores for 1"):
         asyncio.run(Composite([(Fixed(None), 1.0)]).score(Problem("?"), [attempt("4")]))
-    assert "Fixed gave 0 scores for 1" in repr(caught.value)
 
 
 @pytest.mark.parametrize("weights", [[], [0.0], [-1.0], [1.0, float("nan")]])
@@ -114,8 +113,8 @@ def test_mock_model_abstains_with_a_value(attempt: Attempt, judge_one: JudgeOne)
 def test_every_name_gives_a_verifier() -> None:
     for name in VERIFIER_NAMES:
         assert isinstance(get_verifier(name), Verifier), name
-    assert {"reference", "public_tests", "self_certainty", "mean_logprob", "lowest_group", "judge", "constraints", "mock",
-            "auto"} <= set(VERIFIER_NAMES)  # fmt: skip
+    promised = "reference public_tests self_certainty mean_logprob lowest_group judge constraints mock auto"
+    assert set(promised.split()) <= set(VERIFIER_NAMES)
 
 
 def test_an_unknown_name_lists_the_nearest() -> None:

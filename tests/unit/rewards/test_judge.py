@@ -177,8 +177,9 @@ def test_metered_returns_a_copy_that_uses_the_lent_model(attempt: Attempt) -> No
 
     judge = LLMJudge()
     assert isinstance(judge, SpendingVerifier)
-    with pytest.raises((UserError, ExceptionGroup), match=r"no model|unhandled"):
-        scores(judge, [attempt("4")])
+    for mode in ("grade", "pairwise"):
+        with pytest.raises(UserError, match="no model"):
+            scores(LLMJudge(mode=mode), [attempt("4"), attempt("5")])
     charged = judge.metered(meter)
     (score,) = asyncio.run(charged.score(PROBLEM, [attempt("4")]))
     assert score.verdict is Verdict.RIGHT

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -13,19 +14,25 @@ QUICK = Limits(wall_s=10.0, cpu_s=2.0)
 
 
 def _open(kind: str | None) -> Iterator[Sandbox]:
-    sandbox = Sandbox(QUICK, isolation=kind)  # type: ignore[arg-type]
-    try:
-        sandbox.isolation()
-    except SandboxUnavailable as error:
-        pytest.skip(str(error))
-    yield sandbox
-    sandbox.close()
+    with Sandbox(QUICK, isolation=kind) as sandbox:  # type: ignore[arg-type]
+        try:
+            sandbox.isolation()
+        except SandboxUnavailable as error:
+            pytest.skip(str(error))
+        yield sandbox
 
 
 @pytest.fixture(scope="session", params=["bubblewrap", "landlock"])
 def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """Each kind of isolation in turn."""
     yield from _open(request.param)
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[..., Sandbox]]:
+    """A maker of further sandboxes, which are closed at the end of the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *args, **kwargs: stack.enter_context(Sandbox(*args, **kwargs))
 
 
 @pytest.fixture(scope="session")

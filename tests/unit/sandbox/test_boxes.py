@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,22 +19,25 @@ from nlrl.sandbox.interpreter import interpreter_files
 RIGHT, TESTS = "def f(x): return x + 1", CodeTests(("assert f(1) == 2",))
 
 
-def test_a_broken_bubblewrap_falls_back_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_bubblewrap_falls_back_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, opened: Callable[..., Sandbox]
+) -> None:
     if not landlock.abi():
         pytest.skip("this kernel has no Landlock")
     monkeypatch.setattr(boxes, "_bwraps", lambda: iter(["/bin/false"]))
-    sandbox = Sandbox()
+    sandbox = opened()
     found = sandbox.isolation()
     assert (found.kind, found.walled) == ("landlock", False)
     assert "/bin/false" in found.reason
     assert run_tests(RIGHT, TESTS, sandbox=sandbox).isolation == "landlock"
-    sandbox.close()
 
 
-def test_no_isolation_is_a_refusal_with_reasons_and_next_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_isolation_is_a_refusal_with_reasons_and_next_step(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, opened: Callable[..., Sandbox]
+) -> None:
     monkeypatch.setattr(boxes, "_bwraps", lambda: iter(["/bin/false"]))
     witness = tmp_path / "ran"
-    sandbox = Sandbox(isolation="bubblewrap")
+    sandbox = opened(isolation="bubblewrap")
     for act in (
         lambda: run_tests(f"open({str(witness)!r}, 'w')", TESTS, sandbox=sandbox),
         lambda: asyncio.run(sandbox.run_python(f"open({str(witness)!r}, 'w')")),
@@ -42,16 +45,14 @@ def test_no_isolation_is_a_refusal_with_reasons_and_next_step(monkeypatch: pytes
     ):
         with pytest.raises(SandboxUnavailable, match=r"(?s)/bin/false.*Next step: install bubblewrap"):
             act()
-    sandbox.close()
     assert not witness.exists()
 
 
-def test_no_bubblewrap_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_bubblewrap_at_all(monkeypatch: pytest.MonkeyPatch, opened: Callable[..., Sandbox]) -> None:
     monkeypatch.setattr(boxes, "_bwraps", lambda: iter([]))
-    sandbox = Sandbox(isolation="bubblewrap")
+    sandbox = opened(isolation="bubblewrap")
     with pytest.raises(SandboxUnavailable, match="no bwrap in PATH"):
         sandbox.isolation()
-    sandbox.close()
 
 
 def test_another_system_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +61,7 @@ def test_another_system_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
         boxes.start_box(None)
 
 
-def test_a_box_without_walls_around_its_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_box_without_walls_around_its_jobs(monkeypatch: pytest.MonkeyPatch, opened: Callable[..., Sandbox]) -> None:
     """As on systems that let bubblewrap make namespaces, and nobody else."""
 
     def flat(failures: list[str]) -> Iterator[boxes._Way]:
@@ -68,7 +69,7 @@ def test_a_box_without_walls_around_its_jobs(monkeypatch: pytest.MonkeyPatch) ->
             yield boxes._Way("bubblewrap", path)
 
     monkeypatch.setattr(boxes, "_ways", flat)
-    sandbox = Sandbox()
+    sandbox = opened()
     try:
         found = sandbox.isolation()
     except SandboxUnavailable as error:
@@ -85,7 +86,6 @@ try: threading.Thread(target=print).start(); print('BREACH')
 except RuntimeError: pass
 """
     result = asyncio.run(sandbox.run_python(source))
-    sandbox.close()
     assert (result.stdout, result.exit) == ("", 0), result.stderr
 
 

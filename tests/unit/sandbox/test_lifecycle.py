@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -128,9 +129,9 @@ def test_no_descriptor_thread_or_process_is_left() -> None:
     assert after[2] <= before[2]
 
 
-def test_closing_kills_what_runs_and_refuses_what_comes() -> None:
+def test_closing_kills_what_runs_and_refuses_what_comes(opened: Callable[..., Sandbox]) -> None:
     async def run() -> None:
-        sandbox = Sandbox()
+        sandbox = opened()
         task = asyncio.create_task(sandbox.run_python("while True: pass"))
         await asyncio.sleep(0.6)
         await sandbox.aclose()
@@ -143,24 +144,23 @@ def test_closing_kills_what_runs_and_refuses_what_comes() -> None:
     asyncio.run(run())
 
 
-def test_closing_what_was_never_used() -> None:
-    sandbox = Sandbox()
+def test_closing_what_was_never_used(opened: Callable[..., Sandbox]) -> None:
+    sandbox = opened()
     sandbox.close()
     with pytest.raises(RuntimeError, match="closed"):
         sandbox.wait_for_tests(RIGHT, TESTS)
 
 
-def test_a_killed_zygote_is_replaced() -> None:
-    sandbox = Sandbox()
+def test_a_killed_zygote_is_replaced(opened: Callable[..., Sandbox]) -> None:
+    sandbox = opened()
     assert run_tests(RIGHT, TESTS, sandbox=sandbox).passed
     for side in ("worker", "judge"):
         sandbox._engine._zygotes[side].box.process.kill()
         assert run_tests(RIGHT, TESTS, sandbox=sandbox).passed
-    sandbox.close()
 
 
-def test_a_zygote_killed_in_the_middle_of_a_run() -> None:
-    sandbox = Sandbox()
+def test_a_zygote_killed_in_the_middle_of_a_run(opened: Callable[..., Sandbox]) -> None:
+    sandbox = opened()
     run_tests(RIGHT, TESTS, sandbox=sandbox)
 
     async def run() -> Outcome:
@@ -170,7 +170,6 @@ def test_a_zygote_killed_in_the_middle_of_a_run() -> None:
         return (await task).outcome
 
     assert asyncio.run(run()) is Outcome.OK  # run again in a new box
-    sandbox.close()
 
 
 def _in_a_child(queue: multiprocessing.Queue[bool]) -> None:

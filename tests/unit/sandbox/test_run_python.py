@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import sysconfig
+from collections.abc import Callable
 
 import pytest
 
@@ -84,11 +85,10 @@ for name in ('msgspec', 'hypothesis', 'nlrl.core'):
     assert ran(sandbox, source).stdout == "2d711642 async\n"
 
 
-def test_packages_can_be_shown() -> None:
+def test_packages_can_be_shown(opened: Callable[..., Sandbox]) -> None:
     folder = sysconfig.get_path("purelib")
-    with_packages = Sandbox(packages=[folder], preload=["msgspec"])
+    with_packages = opened(packages=[folder], preload=["msgspec"])
     result = ran(with_packages, "import msgspec; print(msgspec.json.encode([1]))")
-    with_packages.close()
     assert result.stdout == "b'[1]'\n", result.stderr
 
 
@@ -132,11 +132,10 @@ with mp.get_context('fork').Pool(2) as pool: print(pool.map(work, [1, 2, 3]))
     assert family.stdout == "5\n42\n\n[1, 4, 9]\n", family.stderr
 
 
-def test_no_thread_and_no_file_without_walls() -> None:
-    flat = Sandbox(isolation="landlock")
+def test_no_thread_and_no_file_without_walls(opened: Callable[..., Sandbox]) -> None:
+    flat = opened(isolation="landlock")
     result = ran(flat, "import threading; threading.Thread(target=print).start()")
     written = ran(flat, "open('/tmp/x', 'w')")
-    flat.close()
     assert "can't start new thread" in result.stderr
     assert "Permission" in written.stderr
 

@@ -54,7 +54,7 @@ _COMMANDS: dict[str, str] = {
     **dict.fromkeys(("dbinom", "tbinom"), r"\binom"),
     "div": "/", "pm": "±", "mp": "∓", "lt": "<", "gt": ">", "infty": "∞", "cup": "∪", "cap": "∩", "in": "∈",
     "lfloor": "⌊", "rfloor": "⌋", "lceil": "⌈", "rceil": "⌉", "langle": "⟨", "rangle": "⟩", "prime": "'",
-    "land": " and ", "lor": " or ", "euro": "€", "pounds": "£", "percent": "%", "dollar": " $", "textdollar": " $",
+    "angle": " angle ", "triangle": " triangle ", "land": " and ", "lor": " or ", "euro": "€", "pounds": "£", "percent": "%", "dollar": " $", "textdollar": " $",
     "textdegree": "°", "imath": "i", "ell": "l",
 }  # fmt: skip
 _ESCAPES = {"{": OPEN_SET, "}": CLOSE_SET, "%": "%", "$": " $", "#": "#", "&": "&", "_": "_", "!": "", "|": "|"}
@@ -69,6 +69,9 @@ _BLACKBOARD = re.compile(r"\\(?:mathbb|Bbb|mathbf)\s*\{?\s*([RZNQC])\s*\}?")
 _OVER_LETTERS = re.compile(
     r"\\(?:overline|overrightarrow|overleftrightarrow|vec|hat|bar|tilde|widehat)\s*\{?\s*([A-Za-z]{1,3}'?)\s*\}?"
 )
+_OVER = re.compile(r"\{([^{}]{1,100})\\over(?![a-z])([^{}]{1,100})\}")
+_OVER_WHOLE = re.compile(r"^([^{}\\]{1,100})\\over(?![a-z])([^{}\\]{1,100})$")
+_SI = re.compile(r"\\(?:SI|qty)\{([^{}]{1,60})\}\{([^{}]{1,60})\}")
 _BOARD = dict(zip("RZNQC", "ℝℤℕℚℂ", strict=True))
 
 _PLAIN = str.maketrans({
@@ -90,11 +93,20 @@ _FENCE = re.compile(r"^\s*```[\w+-]*\s*\n?(.*?)\n?\s*```\s*$", re.S)
 _DISPLAY = re.compile(r"\$\$|\\[()\[\]]")
 _INLINE = re.compile(r"(?<!\\)\$(?=[^\s$])([^$]*[^\s$\\])\$(?!\d)")
 _STRAY = re.compile(r"(?<!\\)\$(?!\s?\d)")
+_BEFORE_LETTER = re.compile(r"(?<!\\)\$(?=[A-Za-z(])")
 _LEAD = re.compile(
     r"^(?:(?:so|thus|hence|therefore|and)\b,?\s*)?"
     r"(?:(?:(?:the|my|our)\s+)?(?:final\s+|correct\s+)?(?:answer|result|solution|value)\s*(?:is\b|are\b|equals\b|:|=)\s*:?"
     r"|(?:it|that)(?:\s+is|'s)\s)\s*",
     re.I,
+)
+_THUS = re.compile(r"^(?:so|thus|hence|therefore)(?:,|(?<!so)(?= [a-z] ?=))\s*", re.I)
+_IN_WORDS = (
+    (re.compile(r"^([A-Za-z]) in (?=[\[({⦃])"), r"\1 ∈ "),
+    (re.compile(r"^([A-Za-z]) (?:is )?(?:greater|more|larger) than or equal to (?=[-\d])"), r"\1 ≥ "),
+    (re.compile(r"^([A-Za-z]) (?:is )?(?:less|smaller) than or equal to (?=[-\d])"), r"\1 ≤ "),
+    (re.compile(r"^([A-Za-z]) (?:is )?(?:greater|more|larger) than (?=[-\d])"), r"\1 > "),
+    (re.compile(r"^([A-Za-z]) (?:is )?(?:less|smaller) than (?=[-\d])"), r"\1 < "),
 )
 _ABOUT = re.compile(r"^(?:≈|~|=|≡|approximately\b|approx\b\.?|about\b|roughly\b|around\b|exactly\b|equals\b)\s*", re.I)
 
@@ -123,6 +135,9 @@ def _unwrap(text: str) -> str:
 
 def _latex(text: str) -> str:
     """Rewrite LaTeX spelling; unknown commands stay as they are."""
+    if r"\over" in text:
+        text = _OVER_WHOLE.sub(r"\\frac{\1}{\2}", _OVER.sub(r"\\frac{\1}{\2}", text))
+    text = _SI.sub(r"\1 \2", text)
     text = _OVER_LETTERS.sub(r" \1", text)
     text = _BLACKBOARD.sub(lambda m: _BOARD[m.group(1)], text)
     text = _unwrap(text)
@@ -136,6 +151,7 @@ def _latex(text: str) -> str:
         return match.group() if char is None else _ESCAPES.get(char, match.group())
 
     text = _COMMAND.sub(step, text)
+    text = text.replace("^{'}", "'").replace("^'", "'")
     return text.replace("^{°}", "°").replace("^ °", "°").replace("^°", "°").replace("~", " ")
 
 
@@ -187,23 +203,27 @@ def clean(text: str) -> Clean:
     if "$" in text or "\\" in text:
         new, n_display = _DISPLAY.subn(" ", text) if "\\\\[" not in text else (text, 0)
         new, n_inline = _INLINE.subn(r" \1 ", new)
-        if "\\" in new and "$" in new:  # half a pair around LaTeX; money keeps its sign
-            new = _STRAY.sub(" ", new)
+        if "$" in new:  # half a pair; money keeps its sign
+            new = (_STRAY if "\\" in new else _BEFORE_LETTER).sub(" ", new)
         math = bool(n_display or n_inline)
         text = _latex(new)
     if not text.isascii():
         text = _unicode(text)
     text = text.replace("&nbsp;", " ").replace("**", "^") if "**" in text or "&" in text else text
-    text = " ".join(text.split())
+    text = " ".join(text.replace("...", "…").split())
+    if text[:1] == "#" and text[1:2].isdigit():
+        text = text[1:]
     for _ in range(2):
-        text = _ABOUT.sub("", _LEAD.sub("", text))
+        text = _ABOUT.sub("", _LEAD.sub("", _THUS.sub("", text)))
+    for pattern, sign in _IN_WORDS:
+        text = pattern.sub(sign, text)
     return Clean(trim(text), math)
 
 
 def trim(text: str) -> str:
     """Without outer space, quotes and the punctuation that ends a sentence."""
     text = text.strip()
-    while text and text[-1] in ".,;:" and not text.endswith("..."):
+    while text and text[-1] in ".,;:" and not text.endswith("…"):
         text = text[:-1].rstrip()
     if len(text) > 1 and text[0] in "\"'" and text[-1] == text[0]:
         text = text[1:-1].strip()

@@ -145,6 +145,7 @@ _SMALL: dict[str, int] = {w: i for i, w in enumerate(_ONES)} | {w: 20 + 10 * i f
 _SMALL["fourty"] = 40
 _SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
 _SCALES |= {w + "s": n for w, n in _SCALES.items()} | {"mn": 10**6, "bn": 10**9}
+_OVER_WORD = re.compile(r"(\d{1,3})/(\d{1,3})")
 _PARTS: dict[str, int] = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4}
 for _i, _w in enumerate(["third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"], 3):
     _PARTS |= {_w: _i, _w + "s": _i}
@@ -226,6 +227,9 @@ def in_words(words: list[str]) -> tuple[Exact, int] | None:
             if i < len(words) and words[i] in _SCALES:
                 value, i = value * _SCALES[words[i]], i + 1
     elif i + 1 < len(words) and words[i] == "and":  # "one and a half", "two and three quarters"
+        digits_after = _OVER_WORD.fullmatch(words[i + 1])
+        if digits_after and int(digits_after.group(2)):  # "three and 1/2"
+            return tidy(sign * (value + Fraction(int(digits_after.group(1)), int(digits_after.group(2))))), i + 2
         rest = in_words(words[i + 1 :])
         if rest and isinstance(rest[0], Fraction) and 0 < rest[0] < 1:
             value, i = value + rest[0], i + 1 + rest[1]

@@ -29,11 +29,13 @@ _SUFFIX_SCALE = re.compile(r"\s?([kKMB])(?![A-Za-z])")
 _SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
            "mn": 10**6, "bn": 10**9, "k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9}  # fmt: skip
 _COMPOUND = re.compile(r"(.*?[A-Za-z°'\"])(?:\s*,\s*|\s+)(?:and\s+)?(\d.*)")
+_HOURS = re.compile(r"^(\d+)\s?h\s?(\d+)\s?m$")
 _CLOCK = re.compile(r"(\d{1,2})(?::(\d\d))?(?::\d\d)?\s*([ap])\.?\s?m\.?", re.I)
 _BARE_CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::\d\d)?")
 _RATIO = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*(?::|to)\s*(\d{1,15}(?:\.\d{1,9})?)")
 _MODULE = re.compile(r"\b(?:math|cmath|np|numpy|sympy|sp)\.(?=[a-zA-Z])")
 _RATIONAL = re.compile(r"\b(?:Fraction|Rational)\(\s*(-?\d+)\s*,\s*(\d+)\s*\)")
+_CHOOSE = re.compile(r"\b(?:C\(\s*(?=\d+\s*,)|(?=\d{1,4}C\d))(\d+)(?:\s*,\s*|C)(\d+)\b\)?")
 _INFINITY = re.compile(r"\bfloat\(['\"]inf(?:inity)?['\"]\)")
 _ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)\b")
 _CONSTANT = re.compile(r"(?<=[+-] )(?:an? )?(?:arbitrary )?const(?:ant)?\.?(?= |$)", re.I)
@@ -88,6 +90,7 @@ def quantity(text: str, *, math: bool = False) -> list[Reading]:
     """A number, in digits or words, with an optional unit and nothing else; empty if the text is something else."""
     if not text or len(text) > _MAX_EXACT_LENGTH or _DATE.match(text) or _ORDINAL.match(text):
         return []
+    text = _HOURS.sub(r"\1 h \2 min", text)
     start = _START.match(text)
     if start and (not start.group(1) or not start.group(3)):
         return _digits_first(text, start, math)
@@ -269,6 +272,7 @@ def formula(text: str) -> list[Reading]:
     if len(text) > 1000 or _DATE.match(text) or _ORDINAL.match(text):
         return []
     text = _CONSTANT.sub("C", _MODULE.sub("", text))
+    text = _CHOOSE.sub(r"\\binom{\1}{\2}", text)
     text = _INFINITY.sub("∞", _RATIONAL.sub(r"(\1)/(\2)", text))
     found = _formula_with_unit(text)
     try:

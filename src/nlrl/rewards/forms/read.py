@@ -17,6 +17,7 @@ from functools import lru_cache
 
 from nlrl.rewards.forms import brackets, quantities, relations
 from nlrl.rewards.forms.clean import CLOSE_SET, OPEN_SET, clean, trim
+from nlrl.rewards.forms.compare import same
 from nlrl.rewards.forms.numerals import whole_number
 from nlrl.rewards.forms.regions import LINE
 from nlrl.rewards.forms.shapes import Form, Group, Reading, Region, Scalar
@@ -33,6 +34,7 @@ _LABEL = re.compile(
     r"(?:(?:option|choice|answer)\s+)?(?:\(([A-Ha-h])\)|\[([A-H])\]|([A-Ha-h])\)|([A-H])[.:]|([a-h])\.)\s*(?:\s(\S.*)|-\s+(\S.*))?",
     re.S,
 )
+_GLOSS = re.compile(r"([^()]{1,60}?)\s+\(([^()]{1,60})\)")
 _DASHED = re.compile(r"([A-H])\s+-\s+([^\W\d_]{3,}.*)", re.S)
 _OPTION = re.compile(r"(?:option|choice|answer)\s+([A-Ha-h])[.:)]?\s*(.*)", re.I | re.S)
 _NOT_WORDY = re.compile(
@@ -83,6 +85,11 @@ def _read(answer: str) -> Form:
         scalar = Scalar(Fraction(value, 10 ** len(part)) if part else value, decimals=len(part or ""), digits=digits)
         return Form(answer.strip(), "", (scalar,), evident=True, key=number_key(scalar.exact))
     text, math = clean(answer)
+    gloss = _GLOSS.fullmatch(text)
+    if gloss:  # "42 (forty-two)"
+        one, two = form(gloss.group(1)), form(gloss.group(2))
+        if same(one, two):
+            return one
     return form(text, math=math)
 
 

@@ -26,7 +26,7 @@ def _real(value: complex) -> float:
     return value.real
 
 
-def _number(node: Node, point: int, log_base: float) -> complex:
+def _number(node: Node, point: int, log_base: float, sign: float) -> complex:
     op = node[0]
     if op == "n":
         return complex(node[1])
@@ -37,8 +37,8 @@ def _number(node: Node, point: int, log_base: float) -> complex:
         if name == "∞":
             raise CannotTell
         low, width = _RANGES[point % len(_RANGES)]
-        return complex(low + width * symbol_value(name, point) / PRIME)
-    values = [_number(child, point, log_base) for child in node[1:]]
+        return complex(sign * (low + width * symbol_value(name, point) / PRIME))
+    values = [_number(child, point, log_base, sign) for child in node[1:]]
     first = values[0]
     if op == "+":
         return first + values[1]
@@ -81,13 +81,13 @@ def _number(node: Node, point: int, log_base: float) -> complex:
     raise CannotTell
 
 
-def reals(node: Node, log_base: float = math.e) -> tuple[complex | None, ...]:
-    """Values at the points; infinite on overflow, None where there is no value (a pole, an unknown function)."""
+def reals(node: Node, log_base: float = math.e, sign: float = 1.0) -> tuple[complex | None, ...]:
+    """Values at the points, the symbols positive or (`sign` -1) negative there; infinite on overflow, None where there is no value (a pole, an unknown function)."""
 
     def at_points() -> Iterator[complex | None]:
         for point in range(N_POINTS):
             try:
-                value = _number(node, point, log_base)
+                value = _number(node, point, log_base, sign)
                 yield value if cmath.isfinite(value) else None
             except OverflowError:
                 yield complex(math.inf)

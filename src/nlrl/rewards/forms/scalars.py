@@ -20,6 +20,7 @@ from nlrl.rewards.forms.units import CURRENCY, Unit
 
 MIN_DIGITS = 4  # a decimal stands for a longer or irrational number only if it shows at least so many digits
 NOISE_DIGITS = 12  # a decimal of so many digits was printed by a machine and may end in noise
+INFINITE = (("s", "∞"), ("-", ("s", "∞")))
 CLOSE = 1e-9  # relative; floating point noise, not approximation
 
 
@@ -93,6 +94,8 @@ def _values(a: Scalar, b: Scalar) -> bool | None:
         return a.exact == b.exact or (bool(a.digits or b.digits) and _rounded(a, b))
     if a.tree == b.tree:
         return True
+    if a.tree in INFINITE or b.tree in INFINITE:
+        return False
     one, two = constant_apart(a), constant_apart(b)
     if one is not None or two is not None:
         return one is not None and two is not None and differ_by_constant(one, two)
@@ -102,6 +105,8 @@ def _values(a: Scalar, b: Scalar) -> bool | None:
         if not (a.digits or b.digits or _float_like(a) or _float_like(b)):
             return _one_letter(a, b)
     verdict = _close(a.reals, b.reals)
+    if verdict and _bare_abs(a.tree) != _bare_abs(b.tree):  # |x| is x only where symbols are positive, as they were
+        verdict = _close(reals(a.tree, sign=-1.0), reals(b.tree, sign=-1.0))
     if verdict is not True and (a.digits or b.digits):
         return _rounded(a, b) or verdict
     if not verdict and _has(a.tree, "log") | _has(b.tree, "log"):  # log may mean base ten
@@ -134,6 +139,20 @@ def _has(node: Node, op: str) -> bool:
         node = todo.pop()
         if node[0] == op:
             return True
+        if node[0] not in ("n", "s"):
+            todo.extend(node[1:])
+    return False
+
+
+def _bare_abs(node: Node) -> bool:
+    """Whether there is an absolute value that is not just the argument of a logarithm (where it is often left out)."""
+    todo = [node]
+    while todo:
+        node = todo.pop()
+        if node[0] == "abs":
+            return True
+        if node[0] in ("ln", "log") and node[1][0] == "abs":
+            continue
         if node[0] not in ("n", "s"):
             todo.extend(node[1:])
     return False
