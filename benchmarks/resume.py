@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +56,13 @@ class LoggedModel(StochasticModel):
 
     log: int = -1
 
-    async def stream(self, request: Request) -> AsyncIterator[Delta]:
+    async def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
         key = sample_key(self.name, request.messages, request.prefill, request.sampling)
-        async for delta in super().stream(request):
-            if delta.completion is not None:
-                os.write(self.log, f"{key} {request.first_index + delta.index}\n".encode())
-            yield delta
+        async with contextlib.aclosing(super().stream(request)) as deltas:
+            async for delta in deltas:
+                if delta.completion is not None:
+                    os.write(self.log, f"{key} {request.first_index + delta.index}\n".encode())
+                yield delta
 
 
 def problems() -> list[Problem]:

@@ -163,9 +163,7 @@ async def speed(tasks: list[Task], rounds: int, batch: int) -> dict[str, Any]:
                 start = time.perf_counter()
                 await asyncio.gather(*(run(task) for task in some))
                 rates[name].append(len(some) / (time.perf_counter() - start))
-    print(
-        f"\nPrograms judged a second ({tasks[0].suite}, {workers} at once, medians of {rounds} alternating rounds of {batch})"
-    )
+    print(f"\nPrograms judged a second ({tasks[0].suite}, {workers} at once, medians of {rounds} rounds of {batch})")
     found = {name: round(statistics.median(values), 1) for name, values in rates.items()}
     base = rates["bare subprocess"]
     ratios = {n: round(statistics.median(a / b for a, b in zip(v, base, strict=True)), 2) for n, v in rates.items()}
@@ -177,19 +175,26 @@ async def speed(tasks: list[Task], rounds: int, batch: int) -> dict[str, Any]:
 async def attack_child(kind: str, quick: bool) -> None:
     """In a process of its own (perhaps as another user): every attack, one line of JSON a result."""
     with Range() as target:
-        async with Sandbox(isolation=kind) as sandbox:  # type: ignore[arg-type]
+        async with Sandbox(isolation=kind, workers=4) as sandbox:  # type: ignore[arg-type]
             await sandbox.run_tests("", CodeTests(("assert True",)))
             isolation = sandbox.isolation()
             limits = Limits(wall_s=1.0 if quick else 4.0, cpu_s=1.0, memory_bytes=256 << 20, scratch_bytes=4 << 20)
             tried = [a for a in ALL if isolation.walled or a.processes == 1]
             chosen = [a for i, a in enumerate(tried) if not quick or a.kind is not Kind.EXHAUST or i % 3 == 0]
             before = target.descendants()
-            for attack in chosen:
-                breach = await target.attempt(sandbox, attack, limits)
-                left = await target.left_over(before)
-                breach = breach or (f"left {len(left)} processes behind" if left else "")
-                print(json.dumps({"name": attack.name, "kind": attack.kind, "breach": breach}), flush=True)
-            seen = await sandbox.run_python(_SEEN.replace("$victim", target._words["victim"]))
+            if quick:  # all at once, and one look at the end
+                breaches = await asyncio.gather(*(target.attempt(sandbox, a, limits) for a in chosen))
+            else:
+                breaches = []
+                for attack in chosen:
+                    breach = await target.attempt(sandbox, attack, limits)
+                    left = await target.left_over(before)
+                    breaches.append(breach or (f"left {len(left)} processes behind" if left else ""))
+            for attack, breach in zip(chosen, breaches, strict=True):
+                print(json.dumps({"name": attack.name, "kind": attack.kind, "breach": breach}))
+            if left := await target.left_over(before):
+                print(json.dumps({"name": "all", "kind": "exhaust", "breach": f"left {len(left)} processes behind"}))
+            seen = await sandbox.run_python(_SEEN.replace("$victim", str(target.victim_pid)))
             names = seen.stdout.split("\n")[0] if seen.outcome is Outcome.OK else seen.stderr[-200:]
             print(json.dumps({"seen": names, "reason": isolation.reason}), flush=True)
 
@@ -246,7 +251,7 @@ def _as_user(user: str, folder: Path) -> tuple[list[str], dict[str, str]] | str:
     if setpriv is None:
         return "there is no setpriv"
     become = [setpriv, f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
-    check = "import sys; sys.exit(sys.version_info < (3, 11))"
+    check = "import os, sys; sys.exit(sys.version_info < (3, 11) or not os.access(sys.executable, os.X_OK))"
     for python in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
         with contextlib.suppress(OSError):
             if subprocess.run([*become, python, "-c", check], capture_output=True, check=False).returncode == 0:

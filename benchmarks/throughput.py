@@ -59,7 +59,7 @@ class Took(NamedTuple):
 
 
 def bare_worker(path: str, threads: int) -> None:
-    from nlrl.models._llama_engine import import_xllamacpp
+    from nlrl.models._llama_load import import_xllamacpp
 
     xllamacpp = import_xllamacpp()
     wanted = xllamacpp.CommonParams()

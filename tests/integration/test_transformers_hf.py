@@ -10,6 +10,7 @@ import asyncio
 import copy
 import importlib
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -25,7 +26,6 @@ from hypothesis import strategies as st
 from nlrl.core import (
     Completion,
     Finish,
-    Message,
     MissingExtra,
     Model,
     ModelError,
@@ -34,7 +34,6 @@ from nlrl.core import (
     Request,
     Sampling,
     UserError,
-    assistant,
     system,
     user,
 )
@@ -861,6 +860,27 @@ def test_the_name_is_the_weights_and_the_tokenizer(checkpoint, llama, tokenizer,
     assert len(names) == 3
 
 
+def test_a_model_of_the_hub_is_named_by_its_commit(checkpoint, tmp_path):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repository = tmp_path / "models--some--tiny"
+    shutil.copytree(checkpoint, repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    code = (
+        "from nlrl.core import ModelMissing\n"
+        "from nlrl.models.transformers import TransformersModel\n"
+        "for spec in ('some/tiny', 'hf:some/tiny@main', 'hf:some/tiny@" + commit + "'):\n"
+        "    print(TransformersModel.load(spec, device='cpu').name)\n"
+        "try: TransformersModel.load('some/tiny@other')\n"
+        "except ModelMissing as error: print(error)\n"
+    )
+    environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    *names, refusal = done.stdout.splitlines() or [""]
+    assert names == [f"hf:some/tiny@{commit}"] * 3, done.stderr
+    assert "Cannot load 'some/tiny' at revision 'other'" in refusal
+
+
 def test_what_is_not_there_or_not_whole_is_named(checkpoint, llama, tokenizer, tmp_path):
     from safetensors.torch import load_file, save_file
 
@@ -922,44 +942,37 @@ def test_importing_the_backend_does_not_import_torch():
 
 
 @pytest.mark.slow
-def test_a_real_gguf_and_its_speed_beside_generate(torch):
-    """SmolLM2-135M from its GGUF: prints tokens per second of 16 draws beside `generate` doing the same."""
+def test_a_real_gguf_and_its_speed_beside_generate(torch, capsys):
+    """SmolLM2-135M from its GGUF: prints tokens per second of 8 draws beside `generate` doing the same."""
+    pytest.importorskip("gguf")
     file = Path(os.environ.get("NLRL_CACHE", Path.home() / ".cache" / "nlrl")) / "models" / "smollm2-135m.gguf"
     if not file.exists():
         pytest.skip(f"{file} is not there: nlrl models pull smollm2-135m")
     model = TransformersModel.load(str(file), device="cpu")
     try:
-        question = "Name the capital of France. Answer with one word."
-        [done] = ask(model, question, Sampling(temperature=0.0, max_tokens=16))
+        [done] = ask(
+            model, "Name the capital of France. Answer with one word.", Sampling(temperature=0.0, max_tokens=16)
+        )
         assert "Paris" in done.text
-        ids = torch.tensor(
-            [model._prompts.ids((user(question), assistant("Let me think. " * 40), Message("user", "Go on.")))]
+        content = "Here is a list of words: " + "lighthouse, river, garden, " * 30 + "Tell me a long story about them."
+        started = time.monotonic()
+        draws = ask(model, content, Sampling(temperature=1.0, max_tokens=24, seed=1), n=8)
+        ours = sum(c.completion_tokens for c in draws) / (time.monotonic() - started)
+        ids = torch.tensor([model._prompts.ids((user(content),))])
+        started = time.monotonic()
+        out = model._network.model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            do_sample=True,
+            top_k=0,
+            max_new_tokens=24,
+            num_return_sequences=8,
         )
-        messages = (user(question), assistant("Let me think. " * 40), user("Go on."))
-        ours, theirs = [], []
-        for seed in range(2):  # alternating, the better of two
-            started = time.monotonic()
-            draws = asyncio.run(
-                model.complete(
-                    Request(messages, Sampling(temperature=1.0, top_k=0, top_p=1.0, max_tokens=32, seed=seed), n=16)
-                )
-            )
-            ours.append(sum(c.completion_tokens for c in draws) / (time.monotonic() - started))
-            started = time.monotonic()
-            out = model._network.model.generate(
-                ids,
-                attention_mask=torch.ones_like(ids),
-                do_sample=True,
-                top_k=0,
-                max_new_tokens=32,
-                num_return_sequences=16,
-            )
-            new = out[:, ids.shape[1] :]
-            theirs.append(int((new != 2).sum() + (new == 2).any(1).sum()) / (time.monotonic() - started))
-        print(
-            f"\n16 draws of 32 tokens on a prompt of {ids.shape[1]}: "
-            f"nlrl {max(ours):.1f} tok/s, generate {max(theirs):.1f} tok/s"
-        )
-        assert max(ours) > 0.9 * max(theirs)
+        ends = out[:, ids.shape[1] :] == model._network.model.generation_config.eos_token_id
+        theirs = int((~ends).sum() + ends.any(1).sum()) / (time.monotonic() - started)
+        with capsys.disabled():
+            print(f"\n8 draws on a prompt of {ids.shape[1]}: nlrl {ours:.1f} tok/s, generate {theirs:.1f} tok/s")
+        # `generate` evaluates the prompt once for every draw; the margin is for others who use the same cores
+        assert ours > theirs / 2
     finally:
         asyncio.run(model.aclose())

@@ -1,6 +1,6 @@
 """The file a benchmark leaves behind: one JSON line per (problem, strategy), only ever appended to.
 
-    {"v":1,"row":0,"problem":{"id":"3f0c...","question":"What is 17 + 25?",...},"strategy":"best_of_n(n=8)",...}
+    {"row":0,"problem":{"id":"3f0c...","question":"What is 17 + 25?",...},"strategy":"best_of_n(n=8)",...,"v":1}
 
 A line is written by one `write`, so a killed process leaves whole lines and at most one torn end, which is cut off
 when the run is resumed. A strategy that failed leaves a record with `error`; when it is run again, the later line
@@ -9,14 +9,12 @@ counts. The fields are described in docs/reference/records.md.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
-from nlrl.core import BankError, DataError, UserError, Verdict
+from nlrl.core import DataError, UserError
 
 SCHEMA = 1
 PANEL = "panel"  # the strategy name of the attempts that were drawn for the curves
@@ -133,6 +131,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     messages  the chat prompt of a plain attempt, as (role, content)
     failures  draws that failed, counted by name
     time      when the record was written, seconds since 1970
+    v         version of this format, SCHEMA when it is written now
     """
 
     row: int
@@ -150,7 +149,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     budget: dict[str, float] = {}
     version: str = ""
     time: float = 0.0
-    v: int = SCHEMA
+    v: int = 0  # not SCHEMA: what equals its default is not written
 
     @property
     def key(self) -> Key:
@@ -191,7 +190,7 @@ def read_records(path: str | Path) -> Iterator[Record]:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
                     return
-                yield _parse(line, path, number)
+                yield parse(line, path, number)
     except FileNotFoundError:
         raise UserError(f"There are no records at {path}. Name the directory of a run; `nlrl ls` lists them.") from None
 
@@ -204,7 +203,8 @@ def latest(records: Iterator[Record] | Sequence[Record]) -> list[Record]:
     return sorted(kept.values(), key=lambda r: r.row)
 
 
-def _parse(line: bytes, path: Path, number: int) -> Record:
+def parse(line: bytes, path: Path, number: int) -> Record:
+    """One line of a record file. Raises DataError with its number."""
     try:
         record = _decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -216,89 +216,3 @@ def _parse(line: bytes, path: Path, number: int) -> Record:
     if record.v > SCHEMA:
         raise DataError(f"written by a newer nlrl (schema {record.v}); upgrade nlrl.", path=str(path), line=number)
     return record
-
-
-class Outcome(NamedTuple):
-    """What progress needs to remember of a record."""
-
-    tokens: int
-    right: int
-    judged: int
-    failed: bool
-
-
-def outcome(record: Record) -> Outcome:
-    """Tokens, and how many verdicts were right: one for a strategy's answer, one per attempt for the panel.
-
-    A strategy that failed has not answered rightly; where the grader could not tell, nothing is counted.
-    """
-    if record.error:
-        return Outcome(record.usage.total.tokens, 0, 0 if record.strategy == PANEL else 1, True)
-    verdicts = [a.verdict for a in record.attempts] if record.answer is None else [record.answer.verdict]
-    judged = [v for v in verdicts if v and v != Verdict.ABSTAIN]
-    return Outcome(record.usage.total.tokens, judged.count(Verdict.RIGHT), len(judged), False)
-
-
-class RecordLog:
-    """A record file open for appending by one process.
-
-    done     the outcome of every record that needs no second try, by (problem id, strategy)
-    dropped  bytes of a torn last line that were cut off on opening
-    """
-
-    def __init__(self, path: str | Path):
-        self.path = Path(path)
-        self.dropped = 0
-        self.done: dict[Key, Outcome] = {}
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644)
-        try:
-            self._size = self._recover()
-        except BaseException:
-            os.close(self._file)
-            raise
-
-    def _recover(self) -> int:
-        whole = 0
-        with self.path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if not line.endswith(b"\n"):
-                    self.dropped = len(line)
-                    os.ftruncate(self._file, whole)
-                    break
-                record = _parse(line, self.path, number)
-                if record.error is None:
-                    self.done[record.key] = outcome(record)
-                whole += len(line)
-        return whole
-
-    def append(self, record: Record) -> None:
-        """Write one line, whole or not at all. Raises BankError where the disk refuses (full, gone, read-only)."""
-        line = encode(record)
-        try:
-            written = os.write(self._file, line)
-            while written < len(line):  # a disk that just filled up takes a part, and then says why
-                written += os.write(self._file, line[written:])
-        except OSError as error:
-            os.ftruncate(self._file, self._size)
-            raise BankError(
-                f"The records {self.path} cannot be written: {error.strerror}. {len(self.done)} are safe. "
-                "Make room and run the same command again: it goes on from there."
-            ) from error
-        self._size += len(line)
-        if record.error is None:
-            self.done[record.key] = outcome(record)
-
-    def close(self) -> None:
-        """Push everything to the disk and let go of the file. Closing twice is fine."""
-        if self._file >= 0:
-            try:
-                os.fsync(self._file)
-            finally:
-                os.close(self._file)
-                self._file = -1
-
-    def __enter__(self) -> RecordLog:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

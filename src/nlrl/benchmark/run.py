@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nlrl.benchmark.config import RECORDS, RunConfig, locked, make_directory, open_run
-from nlrl.benchmark.records import PANEL, Outcome, Record, RecordLog, outcome
+from nlrl.benchmark.record_log import Outcome, RecordLog, outcome
+from nlrl.benchmark.records import PANEL, Record
 from nlrl.benchmark.trial import Grades, Prompter, Trials
 from nlrl.compute import Bank
 from nlrl.core import Model, Problem, Spend, UserError, Verifier

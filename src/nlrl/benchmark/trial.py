@@ -14,6 +14,7 @@ import msgspec
 from nlrl.benchmark.config import RunConfig, given
 from nlrl.benchmark.records import (
     PANEL,
+    SCHEMA,
     AnswerRecord,
     Attempt,
     Failure,
@@ -134,6 +135,7 @@ class Trials:
             sampling=given(self._sampling(problem)),
             budget={} if strategy == PANEL else given(self.config.budget),
             version=_version(),
+            v=SCHEMA,
         )
 
     def _sampling(self, problem: Problem) -> Sampling:

@@ -277,12 +277,15 @@ class Compute:
         request = with_max_tokens(Request(messages, _over(shared.sampling, sampling), prefill=prefill))
         left = n
         while left > 0:
-            fitting = await self._fitting(request, min(left, wave))
+            key = Purse.key(model, request, problem)
+            ask = replace(request, n=min(left, wave), first_index=shared.next_index[key])
+            fitting = await self._fitting(ask, problem)
             if fitting is None:
                 return
-            request, size, hold = fitting
-            key = Purse.key(model, request, problem)
-            call = replace(request, n=size, first_index=shared.next_index[key])
+            call, hold = fitting
+            size = call.n
+            key = Purse.key(model, call, problem)  # cutting a first attempt short makes it another sample
+            call = replace(call, first_index=shared.next_index[key])
             shared.next_index[key] += size
             names = [f"s{shared.drawn + i}" for i in range(size)]
             shared.drawn += size
@@ -306,8 +309,8 @@ class Compute:
                 self._stop(Stopped.SECONDS)
                 return
 
-    async def _fitting(self, request: Request, n: int) -> tuple[Request, int, Hold] | None:
-        """The request, how many draws of it fit now, and their reservation.
+    async def _fitting(self, ask: Request, problem: Problem | None) -> tuple[Request, Hold] | None:
+        """The request with as many draws as fit now, and their reservation.
 
         While others hold reservations that may give something back, it waits; None when nothing will ever fit.
         """
@@ -315,23 +318,23 @@ class Compute:
             if self.remaining.seconds == 0:
                 self._stop(Stopped.SECONDS)
                 return None
-            bound = await self._shared.purse.bound(self.model, request)
+            bound = await self._shared.purse.bound(self.model, ask, problem)
             # from here to the reservation nothing may await: two askers must not see the same free tokens
-            most = longest(request)
-            size = _largest(n, lambda k, bound=bound, most=most: self.ledger.blocker(bound(k, most)) is None)
+            most = longest(ask)
+            size = _largest(ask.n, lambda k, bound=bound, most=most: self.ledger.blocker(bound(k, most)) is None)
             if size:
-                return request, size, self.ledger.reserve(bound(size, most))
+                return replace(ask, n=size), self.ledger.reserve(bound(size, most))
             if self.ledger.in_flight:
                 await self.ledger.freed()
                 continue
             reason = self.ledger.blocker(bound(1, most))
-            room = (self.remaining.tokens or 0) - bound(1, 0).prompt_tokens
+            room = (self.remaining.tokens or 0) - bound(1, 0).tokens
             if reason is not Stopped.TOKENS or self.candidates or room < _LEAST_TOKENS:
                 self._stop(reason or Stopped.TOKENS)
                 return None
             # a first attempt cut to what a small budget holds is worth more than none
             self.note(f"The budget holds only {room} completion tokens; the attempt was cut to that.")
-            request = replace(request, sampling=replace(request.sampling, max_tokens=room))
+            ask = replace(ask, n=1, sampling=replace(ask.sampling, max_tokens=room))
 
     def _stop(self, reason: Stopped) -> None:
         self.stopped = self.stopped or reason

@@ -102,6 +102,11 @@ class Purse:
         )
         return text + 32 * len(messages) + 128
 
+    async def _recorded(self, model: Model, request: Request, problem: Problem | None) -> list[Draw]:
+        indices = range(request.first_index, request.first_index + request.n)
+        known = await self.bank.get(self.key(model, request, problem), indices)
+        return [known[i] for i in indices if i in known]
+
     def _remember(self, model: Model, messages: tuple[Message, ...], prefill: str, length: int) -> None:
         self._prompt_lengths[model.name, messages, prefill] = length
         if len(self._prompt_lengths) > _KNOWN_PROMPTS:
@@ -114,10 +119,18 @@ class Purse:
             return panel_key(model.name, problem)
         return sample_key(model.name, request.messages, request.prefill, request.sampling)
 
-    async def bound(self, model: Model, request: Request) -> Callable[[int, int], Spend]:
+    async def bound(
+        self, model: Model, request: Request, problem: Problem | None = None
+    ) -> Callable[[int, int], Spend]:
         """Upper bound of what a call may cost, as a function of (draws, tokens of each)."""
-        length = await self.prompt_bound(model, request.messages, request.prefill)
         can = model.can
+        if isinstance(model, ReplayModel):
+            recorded = await self._recorded(model, request, problem)
+            if model.is_panel:  # drawn elsewhere under limits we do not know, but what they cost we know exactly
+                return lambda n, _: bill(model, recorded[:n])
+            length = max((d.completion.prompt_tokens for d in recorded), default=0)
+        else:
+            length = await self.prompt_bound(model, request.messages, request.prefill)
 
         def of(n: int, longest: int) -> Spend:
             prompt = length if can.n else length * n
@@ -413,8 +426,8 @@ class ReplayModel:
         return Completion("", Finish.ERROR, 0, error=message)
 
     async def count_prompt_tokens(self, messages: Sequence[Message], prefill: str = "") -> int | None:
-        """0: replayed prompts were counted when they were drawn."""
-        return 0
+        """None: what a prompt's length was stands in the bank, beside its draws."""
+        return None
 
     async def aclose(self) -> None:
         """Nothing to release."""

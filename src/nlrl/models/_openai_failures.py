@@ -133,9 +133,9 @@ def from_transport(error: httpx.HTTPError, *, began: bool, secret: str = "") -> 
     if isinstance(error, httpx.ConnectError):
         return CallFailed(FailureKind.CONNECTION, f"cannot connect ({detail})", never_connected=True)
     if isinstance(error, httpx.TimeoutException):
-        what, connecting = ("send the request", False), ("connect", True)
-        act, never_connected = connecting if isinstance(error, httpx.ConnectTimeout) else what
-        return CallFailed(FailureKind.TIMEOUT, f"it took too long to {act}", never_connected=never_connected)
+        connecting = isinstance(error, httpx.ConnectTimeout)
+        detail = f"it took too long to {'connect' if connecting else 'send the request'}"
+        return CallFailed(FailureKind.TIMEOUT, detail, never_connected=connecting)
     if isinstance(error, httpx.DecodingError):
         return CallFailed(FailureKind.NOT_JSON, f"the body cannot be decompressed ({detail})")
     if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):

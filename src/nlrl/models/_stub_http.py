@@ -59,11 +59,13 @@ class Answer:
 
     async def pause(self, seconds: float) -> None:
         """Wait, but notice soon if the client hangs up."""
-        while seconds > 0:
-            await asyncio.sleep(min(seconds, 0.02))
-            seconds -= 0.02
+        while True:
+            await asyncio.sleep(max(0.0, min(seconds, 0.02)))
             if self._reader.at_eof():
                 raise ConnectionResetError
+            seconds -= 0.02
+            if seconds <= 0:
+                return
 
     async def until_hung_up(self) -> None:
         await self._reader.read(1)  # the client sends nothing while it waits, so this ends only when it closes

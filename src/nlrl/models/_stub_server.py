@@ -191,6 +191,7 @@ class StubServer:
             headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
             raw = await reader.readexactly(int(headers.get("content-length", 0)))
             answer = Answer(reader, writer)
+            await answer.pause(0.0)  # a client that has left meanwhile is not served
             self.routes[path] += 1
             if path.startswith("/v1/chat/completions") and method == "POST":
                 self.in_flight += 1

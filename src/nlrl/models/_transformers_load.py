@@ -97,8 +97,9 @@ def load(
     except Exception as error:  # the many libraries beneath raise whatever they like about a bad file
         if out_of_memory(error):
             raise ModelError(f"{source} does not fit into the memory of {device!r}: {_brief(error)}") from error
+        at = f" at revision {source.revision!r}" if source.revision else ""
         raise ModelMissing(
-            f"Cannot load {str(source)!r}: {_brief(error)} It takes a directory with config.json, a tokenizer and "
+            f"Cannot load {str(source)!r}{at}: {_brief(error)} It takes a directory with config.json, a tokenizer and "
             "weights, a .gguf file, or the id of such a model on the Hugging Face hub."
         ) from error
     if missing := sorted(report.get("missing_keys") or ()):  # they would be random numbers
@@ -123,6 +124,18 @@ def _brief(error: BaseException) -> str:
     """The first line of what a library said, as a sentence."""
     text = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
     return text if text.endswith(".") else text + "."
+
+
+def identity(source: Source, model: Any, tokenizer: Any) -> str:
+    """The hub's commit, where the checkpoint came from there, else a fingerprint."""
+    if not Path(source.place).is_dir():
+        from huggingface_hub import try_to_load_from_cache
+
+        file = try_to_load_from_cache(source.place, source.gguf_file or "config.json", revision=source.revision)
+        if isinstance(file, str):  # .../snapshots/COMMIT/FILE
+            parts = Path(file).parts
+            return parts[parts.index("snapshots") + 1]
+    return fingerprint(model, tokenizer)
 
 
 def fingerprint(model: Any, tokenizer: Any) -> str:

@@ -35,7 +35,7 @@ from nlrl.core import (
     UserError,
     assistant,
 )
-from nlrl.models._transformers_load import Source, fingerprint, load, require
+from nlrl.models._transformers_load import Source, fingerprint, identity, load, require
 from nlrl.models._transformers_prompts import Detokenizer, Prompts
 from nlrl.models._transformers_stream import Draw, Steps, TransformersStream
 from nlrl.models._transformers_worker import Worker
@@ -102,8 +102,8 @@ class TransformersModel:
         model, tokenizer = load(
             source, device=device, dtype=dtype, trust_remote_code=trust_remote_code, local_files_only=local_files_only
         )
-        identity = getattr(model.config, "_commit_hash", None) or fingerprint(model, tokenizer)
-        return cls(model, tokenizer, name=f"hf:{source}@{identity}", max_batch=max_batch)
+        name = f"hf:{source}@{identity(source, model, tokenizer)}"
+        return cls(model, tokenizer, name=name, max_batch=max_batch)
 
     @classmethod
     def from_pretrained_pair(cls, model: Any, tokenizer: Any, *, max_batch: int = MAX_BATCH) -> TransformersModel:

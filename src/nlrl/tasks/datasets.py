@@ -40,6 +40,7 @@ class Source:
 SOURCES: dict[str, Source] = {
     "gsm8k": Source(TaskType.MATH, "MIT", ("gsm8k/test.jsonl",), "openai/gsm8k", "main"),
     "math500": Source(TaskType.MATH, "MIT", ("math500/test.jsonl",), "HuggingFaceH4/MATH-500"),
+    "math": Source(TaskType.MATH, "MIT", ("math500/test.jsonl",), "HuggingFaceH4/MATH-500"),
     "aime": Source(TaskType.MATH, "see the hub", ("aime/aime.jsonl",), "HuggingFaceH4/aime_2024", split="train"),
     "imo-answerbench": Source(TaskType.MATH, "CC BY 4.0", ("imo_answerbench/answerbench_v2.csv",)),
     "humaneval": Source(TaskType.CODING, "MIT", ("humaneval/HumanEval.jsonl.gz",), "openai/openai_humaneval"),
@@ -134,13 +135,21 @@ def _named(
 ) -> Dataset:
     source = SOURCES[name]
     root = root or os.environ.get("NLRL_DATA")
-    if root and split is None:
-        for file in source.files:
-            path = Path(root) / file
+    if root:
+        for path in _local(Path(root), source, split):
             if path.is_file():
                 return _collect(name, _numbered(path), source.task_type, limit, offset, seed, source.licence)
     rows = enumerate(_from_hub(name, source, split), 1)
     return _collect(name, rows, source.task_type, limit, offset, seed, source.licence)
+
+
+def _local(root: Path, source: Source, split: str | None) -> list[Path]:
+    """Where the set's file may stand: its usual one, or for another split one of that name beside it."""
+    usual = [root / file for file in source.files]
+    if split is None:
+        return usual
+    named = [path.with_name(split + ending) for path in usual for ending in (".jsonl", ".jsonl.gz", ".json", ".csv")]
+    return [path for path in usual if path.name.split(".")[0] == split] + named
 
 
 def _from_hub(name: str, source: Source, split: str | None) -> Iterable[Mapping[str, Any]]:
@@ -150,9 +159,13 @@ def _from_hub(name: str, source: Source, split: str | None) -> Iterable[Mapping[
     try:
         import datasets
     except ImportError:
-        raise MissingExtra("datasets", "data", f"Fetching {name} from the Hugging Face hub") from None
+        raise MissingExtra(
+            "datasets", "data", f"{name} is not under NLRL_DATA, and fetching it from the Hugging Face hub"
+        ) from None
     try:
-        return datasets.load_dataset(source.hub, source.config, split=split or source.split)
+        return datasets.load_dataset(  # pyright: ignore[reportAttributeAccessIssue]
+            source.hub, source.config, split=split or source.split
+        )
     except Exception as error:  # the boundary to a library that raises whatever its transport raises
         raise UserError(f"{name} cannot be fetched from the hub ({type(error).__name__}: {error}). {where}") from error
 
@@ -160,8 +173,8 @@ def _from_hub(name: str, source: Source, split: str | None) -> Iterable[Mapping[
 def _reasoning_gym(name: str, limit: int, offset: int, seed: int) -> Dataset:
     generator = name.removeprefix("reasoning_gym:")
     try:
-        import reasoning_gym
-        from reasoning_gym.factory import DATASETS
+        import reasoning_gym  # pyright: ignore[reportMissingImports]
+        from reasoning_gym.factory import DATASETS  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise MissingExtra("reasoning-gym", "gym", f"The generator {generator}") from None
     if generator not in DATASETS:

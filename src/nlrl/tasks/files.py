@@ -9,6 +9,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 from nlrl.core import DataError, MissingExtra
 
+_SPACE = re.compile(r"\s*")
 Numbered = tuple[int, Any]  # (line, a row or the DataError that stands for it)
 
 
@@ -36,7 +38,7 @@ def read_rows(path: Path) -> Iterator[Numbered]:
         raise DataError(f"cannot be read: {error}", path=str(path)) from None
     if name.endswith((".csv", ".tsv")):
         yield from _csv(text, "\t" if name.endswith(".tsv") else ",", path)
-    elif name.endswith(".json") and text.lstrip()[:1] in "[{" and not _is_lines(text):
+    elif name.endswith(".json") and text.lstrip().startswith(("[", "{")) and not _is_lines(text):
         yield from _json(text, path)
     else:
         yield from _lines(text, path)
@@ -64,15 +66,38 @@ def _lines(text: str, path: Path) -> Iterator[Numbered]:
 
 
 def _json(text: str, path: Path) -> Iterator[Numbered]:
-    try:
-        whole = json.loads(text)
-    except ValueError as error:
-        raise DataError(f"not JSON: {error}", path=str(path)) from None
-    except RecursionError:
-        raise DataError("nested too deeply", path=str(path)) from None
-    if isinstance(whole, dict):
-        whole = next((v for v in whole.values() if isinstance(v, list)), [whole])
-    yield from enumerate(whole, 1)
+    """A list of rows, or an object that holds one; every row with the line on which it starts.
+
+    The list is read row by row, so that what stands before a broken row is kept. After it, no row can be told from the
+    rubbish any more.
+    """
+    start = text.index("[") + 1 if text.lstrip()[0] == "[" else None
+    if start is None:
+        try:
+            whole = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"not JSON: {error}", path=str(path)) from None
+        yield from enumerate(next((v for v in whole.values() if isinstance(v, list)), [whole]), 1)
+        return
+    decoder, line, counted = json.JSONDecoder(), 1, 0
+    start = _SPACE.match(text, start).end()  # pyright: ignore[reportOptionalMemberAccess]
+    while not text.startswith("]", start):
+        line += text.count("\n", counted, start)
+        counted = start
+        try:
+            row, end = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError) as error:
+            what = "nested too deeply" if isinstance(error, RecursionError) else f"not JSON: {error}"
+            yield line, DataError(f"{what}; this row and all after it are left out", path=str(path), line=line)
+            return
+        yield line, row
+        start = _SPACE.match(text, end).end()  # pyright: ignore[reportOptionalMemberAccess]
+        if text.startswith(",", start):
+            start = _SPACE.match(text, start + 1).end()  # pyright: ignore[reportOptionalMemberAccess]
+        elif not text.startswith("]", start):
+            line += text.count("\n", counted, start)
+            yield line, DataError("expected a comma or the end of the list", path=str(path), line=line)
+            return
 
 
 def _csv(text: str, delimiter: str, path: Path) -> Iterator[Numbered]:
@@ -90,8 +115,8 @@ def _csv(text: str, delimiter: str, path: Path) -> Iterator[Numbered]:
 
 def _parquet(path: Path) -> Iterator[Numbered]:
     try:
-        import pyarrow as arrow
-        import pyarrow.parquet as parquet
+        import pyarrow as arrow  # pyright: ignore[reportMissingImports]
+        import pyarrow.parquet as parquet  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise MissingExtra("pyarrow", "data", "Reading Parquet files") from None
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from itertools import combinations, pairwise
 from math import comb
 
@@ -50,10 +49,10 @@ def _brute(labels: list[int], weights: list[float], right: list[bool], k: int) -
     good = dict(zip(labels, right, strict=True))
     total = 0.0
     for chosen in combinations(range(len(labels)), k):
-        votes: Counter[int] = Counter()
+        votes: dict[int, float] = {}
         for i in chosen:
             if labels[i] >= 0:
-                votes[labels[i]] += weights[i]
+                votes[labels[i]] = votes.get(labels[i], 0.0) + weights[i]
         total += _vote(votes, good)
     return total / comb(len(labels), k)
 

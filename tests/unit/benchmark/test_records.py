@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nlrl.benchmark.record_log import RecordLog, outcome
 from nlrl.benchmark.records import (
     SCHEMA,
     AnswerRecord,
@@ -17,10 +18,8 @@ from nlrl.benchmark.records import (
     Failure,
     ProblemRecord,
     Record,
-    RecordLog,
     encode,
     latest,
-    outcome,
     read_records,
 )
 from nlrl.core import BankError, DataError, UserError

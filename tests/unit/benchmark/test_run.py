@@ -8,7 +8,8 @@ import os
 import signal
 import sys
 import types
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from pathlib import Path
 
 import msgspec
@@ -49,7 +50,7 @@ class CountingModel(StochasticModel):
         self.drawn: list[tuple[str, int]] = []
         self.fail = fail
 
-    async def stream(self, request: Request) -> AsyncIterator[Delta]:
+    async def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
         failure = self.fail(request)
         if isinstance(failure, Exception):
             raise failure
@@ -57,10 +58,11 @@ class CountingModel(StochasticModel):
             for i in range(request.n):
                 yield Delta(i, completion=Completion("", Finish.ERROR, 0, error=failure))
             return
-        async for delta in super().stream(request):
-            if delta.completion is not None:
-                self.drawn.append((request.messages[-1].content, request.first_index + delta.index))
-            yield delta
+        async with aclosing(super().stream(request)) as deltas:
+            async for delta in deltas:
+                if delta.completion is not None:
+                    self.drawn.append((request.messages[-1].content, request.first_index + delta.index))
+                yield delta
 
 
 def _config(**changes) -> RunConfig:
@@ -129,6 +131,7 @@ def test_a_record_says_all_there_is_to_say(tmp_path):
     assert record.usage.total.calls == 6
     assert record.usage.total.tokens == record.usage.phases["sample"].tokens > 0
     assert len(record.classes) == 6
+    assert b'"v":1' in (tmp_path / "run" / "records.jsonl").read_bytes()
 
 
 def test_running_again_does_nothing(tmp_path):

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlrl.compute import Bank, Compute, ReplayModel
-from nlrl.core import Budget, Capabilities, Phase, Problem, Sampling, Stopped, TaskType
+from nlrl.compute import Bank, Compute, Draw, ReplayModel, panel_key
+from nlrl.core import Budget, Capabilities, Completion, Finish, Phase, Problem, Sampling, Stopped, TaskType
 from nlrl.models.scripted import StochasticModel
 from nlrl.strategies import solve
 
@@ -220,3 +220,26 @@ def test_unmeasurable_budgets_are_refused():
     assert unknown.can.parameters is None or isinstance(unknown.can, Capabilities)
     with pytest.raises(Exception, match="FLOPs budget"):
         Compute(unknown, budget=Budget(flops=1e12))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=12), st.integers(0, 600), st.booleans())
+def test_law_budgets_hold_over_replayed_panels_drawn_under_other_limits(lengths, tokens, shared):
+    async def job():
+        with Bank() as bank:
+            draws = {
+                i: Draw(Completion("", Finish.STOP, n, prompt_tokens=20), shared=shared, answer=str(i % 2))
+                for i, n in enumerate(lengths)
+            }
+            await bank.put(panel_key("panel:x", PROBLEMS[0]), draws, model="panel:x")
+            model = ReplayModel("panel:x", is_panel=True)
+            # the limit on a draw is not known to have held when the panel was made
+            options = Sampling(max_tokens=50)
+            compute = Compute(model, bank=bank, budget=Budget(tokens=tokens), sampling=options)
+            answer = await solve("self_consistency(n=12)", PROBLEMS[0], compute)
+            fits = tokens >= lengths[0] + 20
+            return answer, fits
+
+    answer, fits = run(job())
+    assert answer.usage.tokens <= tokens
+    assert bool(answer.candidates) == fits

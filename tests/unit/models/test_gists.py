@@ -286,7 +286,7 @@ def test_with_a_real_model() -> None:
     if weights is None:
         pytest.skip("needs: nlrl models pull smollm2-135m")
     from nlrl.models import LlamaModel
-    from nlrl.models._llama_engine import import_xllamacpp
+    from nlrl.models._llama_load import import_xllamacpp
 
     import_xllamacpp()
     model = LlamaModel(weights, slots=1, context_tokens=512)

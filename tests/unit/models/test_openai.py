@@ -640,7 +640,7 @@ class TestWatch:
             try:
                 async with Watch(read_s=0.1, try_s=1.0) as watch:
                     for _ in range(4):
-                        loop.call_later(0.01, lambda: (time.sleep(delay_s), far.send(b"x")))  # noqa: ASYNC251
+                        loop.call_later(0.01, lambda: (time.sleep(delay_s), far.send(b"x")))
                         await came.get()
                         watch.alive()
                         read += 1

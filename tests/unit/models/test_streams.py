@@ -231,8 +231,8 @@ def test_time_is_taken_from_the_request_on() -> None:
 
 
 def test_a_long_text_in_small_pieces_takes_no_quadratic_time() -> None:
-    completion, _, _ = assemble(["word "] * 100_000, Sampling(stop=("###",), stop_after=PHRASE))
-    assert completion.completion_tokens == 100_000
+    completion, _, _ = assemble(["word "] * 30_000, Sampling(stop=("###",), stop_after=PHRASE))
+    assert completion.completion_tokens == 30_000
 
 
 # ---- gather

@@ -9,7 +9,7 @@ import pytest
 
 from nlrl.core import Candidate, CodeTests, Completion, Finish, Problem, SandboxUnavailable, Score, Verdict
 from nlrl.rewards.code import CodeVerifier
-from nlrl.sandbox import Limits, Sandbox, boxes
+from nlrl.sandbox import Limits, Sandbox, bubblewrap
 
 TESTS = CodeTests(
     ("assert add(1, 2) == 3", "assert add(2, 2) == 4", "assert add(0, 0) == 0"), public=("assert add(0, 0) == 0",)
@@ -116,7 +116,7 @@ def test_a_forged_pass_is_wrong(sandbox: Sandbox) -> None:
 
 
 def test_no_isolation_is_an_error_and_no_score(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boxes, "_bwraps", lambda: iter(["/bin/false"]))
+    monkeypatch.setattr(bubblewrap, "bwraps", lambda: iter(["/bin/false"]))
     with Sandbox(isolation="bubblewrap") as refused, pytest.raises(SandboxUnavailable):
         scores(CodeVerifier(sandbox=refused), RIGHT, WRONG)
 

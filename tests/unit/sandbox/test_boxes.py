@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nlrl.core import CodeTests, SandboxUnavailable
-from nlrl.sandbox import Sandbox, boxes, isolation, run_tests
+from nlrl.sandbox import Sandbox, boxes, bubblewrap, isolation, run_tests
 from nlrl.sandbox.box import landlock
 from nlrl.sandbox.interpreter import interpreter_files
 
@@ -24,7 +24,7 @@ def test_a_broken_bubblewrap_falls_back_with_the_reason(
 ) -> None:
     if not landlock.abi():
         pytest.skip("this kernel has no Landlock")
-    monkeypatch.setattr(boxes, "_bwraps", lambda: iter(["/bin/false"]))
+    monkeypatch.setattr(bubblewrap, "bwraps", lambda: iter(["/bin/false"]))
     sandbox = opened()
     found = sandbox.isolation()
     assert (found.kind, found.walled) == ("landlock", False)
@@ -35,7 +35,7 @@ def test_a_broken_bubblewrap_falls_back_with_the_reason(
 def test_no_isolation_is_a_refusal_with_reasons_and_next_step(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, opened: Callable[..., Sandbox]
 ) -> None:
-    monkeypatch.setattr(boxes, "_bwraps", lambda: iter(["/bin/false"]))
+    monkeypatch.setattr(bubblewrap, "bwraps", lambda: iter(["/bin/false"]))
     witness = tmp_path / "ran"
     sandbox = opened(isolation="bubblewrap")
     for act in (
@@ -49,7 +49,7 @@ def test_no_isolation_is_a_refusal_with_reasons_and_next_step(
 
 
 def test_no_bubblewrap_at_all(monkeypatch: pytest.MonkeyPatch, opened: Callable[..., Sandbox]) -> None:
-    monkeypatch.setattr(boxes, "_bwraps", lambda: iter([]))
+    monkeypatch.setattr(bubblewrap, "bwraps", lambda: iter([]))
     sandbox = opened(isolation="bubblewrap")
     with pytest.raises(SandboxUnavailable, match="no bwrap in PATH"):
         sandbox.isolation()
@@ -65,7 +65,7 @@ def test_a_box_without_walls_around_its_jobs(monkeypatch: pytest.MonkeyPatch, op
     """As on systems that let bubblewrap make namespaces, and nobody else."""
 
     def flat(failures: list[str]) -> Iterator[boxes._Way]:
-        for path in boxes._bwraps():
+        for path in bubblewrap.bwraps():
             yield boxes._Way("bubblewrap", path)
 
     monkeypatch.setattr(boxes, "_ways", flat)

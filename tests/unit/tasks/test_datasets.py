@@ -1,3 +1,4 @@
+import contextlib
 import gzip
 import json
 import os
@@ -141,3 +142,44 @@ def test_original_files_load_whole(name, size, kind):
     assert (len(data), data.errors) == (size, ())
     assert all(p.task_type is kind for p in data)
     assert all(p.reference or p.tests for p in data)
+
+
+def test_rows_of_a_json_list_carry_their_line_and_survive_a_broken_one(tmp_path):
+    path = tmp_path / "q.json"
+    path.write_text('[\n  {"question": "a", "answer": 1},\n  7,\n  {"question":\n   "b"},\n  {"question": oops}\n]')
+    data = load_problems(path)
+    assert [(p.question, p.source.rsplit(":", 1)[1]) for p in data] == [("a", "2"), ("b", "4")]
+    assert [e.line for e in data.errors] == [3, 6]
+    for text in ("[", "[,]", "[1 2]", '[{"question": "a"} {"question": "b"}]', "[" * 5000, '{"rows": 5', "{}"):
+        path.write_text(text)
+        with contextlib.suppress(DataError):
+            assert [p.question for p in load_problems(path)] == ["a"]
+
+
+def test_worked_solutions_give_up_their_result():
+    math = problem_of({"problem": "p", "level": "Level 5", "solution": r"so \boxed{1}, no: \boxed{\frac{1}{2}} {"})
+    assert (math.reference, math.task_type) == (r"\frac{1}{2}", TaskType.MATH)
+    gsm = problem_of({"question": "q", "answer": "5 * 300 = 1,500\n#### 1,500"})
+    assert (gsm.reference, gsm.task_type) == ("1500", TaskType.MATH)
+    passage = problem_of({"question": "q", "passage": "It is so.", "answer": True})
+    assert (passage.reference, passage.context, passage.task_type) == ("yes", "It is so.", TaskType.COMMONSENSE)
+
+
+def test_the_function_under_test_is_found():
+    row = {"text": "Write f.", "task_id": 1}
+    for check, name in (
+        ("assert set(f((1, 2))) == set((1, 2))", "f"), ("assert sum(10, 15) == 6", "sum"), ("assert not (", None),
+        ("assert math.isclose(area(1), 2)", "area"),
+    ):  # fmt: skip
+        problem = problem_of({**row, "test_list": [check]})
+        assert problem.tests and problem.tests.entry_point == name
+
+
+def test_another_split_is_looked_for_beside_the_usual_file(tmp_path, monkeypatch):
+    monkeypatch.delenv("NLRL_DATA", raising=False)
+    (tmp_path / "gsm8k").mkdir()
+    for split in ("test", "train"):
+        (tmp_path / "gsm8k" / f"{split}.jsonl").write_text(json.dumps({"question": split, "answer": "#### 1"}))
+    assert load_problems("gsm8k", data_root=tmp_path).problems[0].question == "test"
+    assert load_problems("gsm8k", data_root=tmp_path, split="train").problems[0].question == "train"
+    assert load_problems("gsm8k", data_root=tmp_path, split="test").problems[0].question == "test"

@@ -54,7 +54,8 @@ _COMMANDS: dict[str, str] = {
     **dict.fromkeys(("dbinom", "tbinom"), r"\binom"),
     "div": "/", "pm": "±", "mp": "∓", "lt": "<", "gt": ">", "infty": "∞", "cup": "∪", "cap": "∩", "in": "∈",
     "lfloor": "⌊", "rfloor": "⌋", "lceil": "⌈", "rceil": "⌉", "langle": "⟨", "rangle": "⟩", "prime": "'",
-    "angle": " angle ", "triangle": " triangle ", "land": " and ", "lor": " or ", "euro": "€", "pounds": "£", "percent": "%", "dollar": " $", "textdollar": " $",
+    "angle": " angle ", "triangle": " triangle ", "land": " and ", "lor": " or ",
+    "euro": "€", "pounds": "£", "percent": "%", "dollar": " $", "textdollar": " $",
     "textdegree": "°", "imath": "i", "ell": "l",
 }  # fmt: skip
 _ESCAPES = {"{": OPEN_SET, "}": CLOSE_SET, "%": "%", "$": " $", "#": "#", "&": "&", "_": "_", "!": "", "|": "|"}

@@ -1,8 +1,8 @@
-"""Numbers with what stands around them: sign, currency, unit, scale words; also ratios, times of day and formulas.
+"""Numbers with what stands around them: sign, currency, unit, scale words; also ratios and times of day.
 
 quantity("-$1,234.50")          [Scalar(-1234.5, unit USD)]
 quantity("5 hours 30 minutes")  [Scalar(19800, unit s)]
-formula("2√3 cm", ...)          [Scalar of a formula, unit cm]
+clock_or_ratio("2:30 pm")       [Ratio, 870 minutes after midnight]
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from nlrl.rewards.forms.exact import CannotTell, exact
-from nlrl.rewards.forms.numerals import NUMBER_WORDS, Exact, in_words, numeral, tidy
-from nlrl.rewards.forms.shapes import Form, Group, Ratio, Reading, Scalar
-from nlrl.rewards.forms.syntax import Node, NotAFormula, parse
-from nlrl.rewards.forms.units import CURRENCY, Unit, units
+from nlrl.rewards.forms.formulas import DATE, ORDINAL, formula
+from nlrl.rewards.forms.numerals import NUMBER_WORDS, in_words, numeral, tidy
+from nlrl.rewards.forms.shapes import Ratio, Reading, Scalar
+from nlrl.rewards.forms.units import CURRENCY, Unit, currency_of, units
 
 _GROUPED = (
     r"(?<![\w.,])(?:[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d?(?:,\d{2})+,\d{3}|[1-9]\d{0,2}(?: \d{3})+|[1-9]\d{0,2}(?:'\d{3})+)"
@@ -33,13 +32,6 @@ _HOURS = re.compile(r"^(\d+)\s?h\s?(\d+)\s?m$")
 _CLOCK = re.compile(r"(\d{1,2})(?::(\d\d))?(?::\d\d)?\s*([ap])\.?\s?m\.?", re.I)
 _BARE_CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::\d\d)?")
 _RATIO = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*(?::|to)\s*(\d{1,15}(?:\.\d{1,9})?)")
-_MODULE = re.compile(r"\b(?:math|cmath|np|numpy|sympy|sp)\.(?=[a-zA-Z])")
-_RATIONAL = re.compile(r"\b(?:Fraction|Rational)\(\s*(-?\d+)\s*,\s*(\d+)\s*\)")
-_CHOOSE = re.compile(r"\b(?:C\(\s*(?=\d+\s*,)|(?=\d{1,4}C\d))(\d+)(?:\s*,\s*|C)(\d+)\b\)?")
-_INFINITY = re.compile(r"\bfloat\(['\"]inf(?:inity)?['\"]\)")
-_ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)\b")
-_CONSTANT = re.compile(r"(?<=[+-] )(?:an? )?(?:arbitrary )?const(?:ant)?\.?(?= |$)", re.I)
-_DATE = re.compile(r"\d{4}-\d\d-\d\d$|\d{1,2}/\d{1,2}/\d{4}$")
 _STATEMENT = re.compile(
     r"\b(?:is|are|was|were|be|equals?|takes?|costs?|makes?|earns?|has|have|had|needs?|gets?|pays?|spends?|spent|saves?)\s"
     r"(?:\w+\s){0,4}?(?=[$€£-]?\d)"
@@ -78,17 +70,9 @@ def _join(text: str) -> str:
     return text
 
 
-def _currency(sign: str) -> Unit | None:
-    if not sign:
-        return None
-    sign = sign.strip().upper().replace("RS.", "₹").replace("RS", "₹")
-    found = units(sign[-1] if sign[-1] in "$€£¥₹" else sign)
-    return found[0] if found else None
-
-
 def quantity(text: str, *, math: bool = False) -> list[Reading]:
     """A number, in digits or words, with an optional unit and nothing else; empty if the text is something else."""
-    if not text or len(text) > _MAX_EXACT_LENGTH or _DATE.match(text) or _ORDINAL.match(text):
+    if not text or len(text) > _MAX_EXACT_LENGTH or DATE.match(text) or ORDINAL.match(text):
         return []
     text = _HOURS.sub(r"\1 h \2 min", text)
     start = _START.match(text)
@@ -102,7 +86,7 @@ def quantity(text: str, *, math: bool = False) -> list[Reading]:
 
 def _digits_first(text: str, start: re.Match[str], math: bool) -> list[Reading]:
     sign = -1 if "-" in (start.group(1), start.group(3)) else 1
-    currency = _currency(start.group(2) or "")
+    currency = currency_of(start.group(2) or "")
     body = text[start.end() :]
     number = numeral(body)
     if number is None:
@@ -224,88 +208,3 @@ def clock_or_ratio(text: str) -> list[Reading]:
     if minutes is not None and int(bare.group(2)) >= 60:  # type: ignore[union-attr]
         minutes = None
     return [Ratio(top / under if under else None, minutes)]
-
-
-def scalar_of(node: Node, unit: Unit | None = None) -> Scalar:
-    """A tree as a scalar, evaluated exactly where that is cheap."""
-    try:
-        value: Exact = exact(node)
-    except (CannotTell, ArithmeticError, ValueError):
-        return Scalar(None, node, unit=unit)
-    decimals = 0
-    if node[0] == "n" and isinstance(value, Fraction) and set(_factors(value.denominator)) <= {2, 5}:
-        decimals = 0  # written as a formula: exact
-    return Scalar(value, unit=unit, decimals=decimals)
-
-
-def _factors(n: int) -> list[int]:
-    return [p for p in (2, 3, 5, 7) if n % p == 0]
-
-
-def _variants(node: Node) -> list[Node]:
-    """Both trees of a formula with ±, or the one without."""
-
-    def pick(tree: Node, sign: int) -> Node:
-        if tree[0] in ("n", "s"):
-            return tree
-        children = [pick(child, sign) for child in tree[1:]]
-        if tree[0] == "±":
-            return ("+", children[0], children[1] if sign > 0 else ("-", children[1]))
-        return (tree[0], *children)
-
-    return [pick(node, 1), pick(node, -1)] if _has_choice(node) else [node]
-
-
-def _has_choice(node: Node) -> bool:
-    todo = [node]
-    while todo:
-        node = todo.pop()
-        if node[0] == "±":
-            return True
-        if node[0] not in ("n", "s"):
-            todo.extend(node[1:])
-    return False
-
-
-def formula(text: str) -> list[Reading]:
-    """Any formula, also with a known unit behind it."""
-    if len(text) > 1000 or _DATE.match(text) or _ORDINAL.match(text):
-        return []
-    text = _CONSTANT.sub("C", _MODULE.sub("", text))
-    text = _CHOOSE.sub(r"\\binom{\1}{\2}", text)
-    text = _INFINITY.sub("∞", _RATIONAL.sub(r"(\1)/(\2)", text))
-    found = _formula_with_unit(text)
-    try:
-        trees = _variants(parse(text))
-    except NotAFormula:
-        return found
-    if len(trees) == 1:
-        return [*found, scalar_of(trees[0])]
-    return [Group("bare", tuple(_form_of(scalar_of(tree), text) for tree in trees))]
-
-
-def _form_of(scalar: Scalar, text: str) -> Form:
-    return Form(text, "", (scalar,), evident=True, key=f"v:{scalar.tree}")
-
-
-def _formula_with_unit(text: str) -> list[Reading]:
-    words = text.split(" ")
-    if words[0][:1] in "$€£" and len(words[0]) > 1:  # "$3x$" was cleaned already; "$\frac{7}{2}" is money
-        unit = _currency(words[0][0])
-        try:
-            return [scalar_of(parse(text[1:]), unit)]
-        except NotAFormula:
-            return []
-    for n in range(1, min(5, len(words))):
-        found = [u for u in units(" ".join(words[-n:])) if not u.nouns]
-        if not found:
-            continue
-        try:
-            node = parse(" ".join(words[:-n]))
-        except NotAFormula:
-            continue
-        scalar = scalar_of(node)
-        if scalar.names and len("".join(words[-n:])) == 1:  # the h of "π r h" is no hour
-            continue
-        return [scalar.with_unit(u if u.dimensions or u.factor != 1 else None) for u in found]
-    return []

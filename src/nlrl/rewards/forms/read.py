@@ -15,7 +15,7 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
-from nlrl.rewards.forms import brackets, quantities, relations
+from nlrl.rewards.forms import brackets, formulas, quantities, relations
 from nlrl.rewards.forms.clean import CLOSE_SET, OPEN_SET, clean, trim
 from nlrl.rewards.forms.compare import same
 from nlrl.rewards.forms.numerals import whole_number
@@ -183,7 +183,7 @@ def _readings(text: str, math: bool, depth: int) -> list[Reading]:
     )
     if structured:
         return structured
-    return quantities.clock_or_ratio(text) or quantities.formula(text) or quantities.stated(text)
+    return quantities.clock_or_ratio(text) or formulas.formula(text) or quantities.stated(text)
 
 
 def as_region(reading: Reading) -> Region | None:

@@ -82,7 +82,11 @@ def _number(node: Node, point: int, log_base: float, sign: float) -> complex:
 
 
 def reals(node: Node, log_base: float = math.e, sign: float = 1.0) -> tuple[complex | None, ...]:
-    """Values at the points, the symbols positive or (`sign` -1) negative there; infinite on overflow, None where there is no value (a pole, an unknown function)."""
+    """Values at the points; infinite on overflow, None where there is no value (a pole, an unknown function).
+
+    log_base  of a bare "log"
+    sign      -1 makes all symbols negative
+    """
 
     def at_points() -> Iterator[complex | None]:
         for point in range(N_POINTS):

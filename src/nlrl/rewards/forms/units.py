@@ -162,3 +162,12 @@ def _product(text: str, stuck: bool) -> Unit | None:
         power_before = 1
     kept = {base: n for base, n in dimensions.items() if n} | {noun: n for noun, n in nouns.items() if n > 0}
     return Unit(tuple(sorted(kept.items())), factor, nouns=bool(nouns) and not dimensions, head=head)
+
+
+def currency_of(sign: str) -> Unit | None:
+    """The unit of a sign or code before a number: "$", "US$", "EUR"."""
+    if not sign:
+        return None
+    sign = sign.strip().upper().replace("RS.", "₹").replace("RS", "₹")
+    found = units(sign[-1] if sign[-1] in "$€£¥₹" else sign)
+    return found[0] if found else None

@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import nlrl.core
@@ -97,25 +96,29 @@ class Range:
         self._victim.wait()
         self._folder.cleanup()
 
+    @property
+    def victim_pid(self) -> int:
+        """The process that must live."""
+        return self._victim.pid
+
     async def attempt(self, sandbox: Sandbox, attack: Attack, limits: Limits = LIMITS) -> str:
         """Run it. What it achieved, "" where it was contained."""
         program = re.sub(r"\$(\w+)", lambda m: self._words.get(m[1], m[0]), attack.program)
         if attack.processes > 1:
             limits = Limits(**{f: getattr(limits, f) for f in limits.__slots__} | {"processes": attack.processes})
-        start = time.perf_counter()
         if attack.kind is Kind.FORGE:
             report = await sandbox.run_tests(program, _hidden_tests(), limits=limits)
+            seconds = report.seconds
             passed = [r.name for r in report.results if r.outcome is TestOutcome.PASSED]
             breach = f"passed {passed}" if passed or report.passed else ""
             invalid = [r.message for r in report.results if r.outcome is TestOutcome.INVALID]
             breach = breach or (f"turned tests invalid: {invalid}" if invalid else "")
         else:
             result = await sandbox.run_python(program, stdin="SECRET on standard input", limits=limits)
-            text = result.stdout + result.stderr
+            text, seconds = result.stdout + result.stderr, result.seconds
             breach = text[text.index("BREACH") :][:200] if "BREACH" in result.stdout else ""
             if attack.kind is Kind.ESCAPE and result.outcome is Outcome.ERROR:
                 breach = f"the attack itself is broken: {result.stderr[-200:]}"
-        seconds = time.perf_counter() - start
         if not breach and seconds > limits.wall_s + 5:
             breach = f"took {seconds:.1f} s"
         return breach or self.touched()

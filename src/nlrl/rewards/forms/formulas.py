@@ -1,0 +1,101 @@
+"""Formulas as answers: any tree the reader knows, with both signs of a ±, perhaps with a unit behind it.
+
+formula("2√3 cm")   [Scalar(2√3, unit cm)]
+formula("1 ± √2")   [Group of two scalars]
+"""
+
+from __future__ import annotations
+
+import re
+
+from nlrl.rewards.forms.exact import CannotTell, exact
+from nlrl.rewards.forms.numerals import Exact
+from nlrl.rewards.forms.shapes import Form, Group, Reading, Scalar
+from nlrl.rewards.forms.syntax import Node, NotAFormula, parse
+from nlrl.rewards.forms.units import Unit, currency_of, units
+
+DATE = re.compile(r"\d{4}-\d\d-\d\d$|\d{1,2}/\d{1,2}/\d{4}$")
+ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)\b")
+_MODULE = re.compile(r"\b(?:math|cmath|np|numpy|sympy|sp)\.(?=[a-zA-Z])")
+_RATIONAL = re.compile(r"\b(?:Fraction|Rational)\(\s*(-?\d+)\s*,\s*(\d+)\s*\)")
+_CHOOSE = re.compile(r"\b(?:C\(\s*(?=\d+\s*,)|(?=\d{1,4}C\d))(\d+)(?:\s*,\s*|C)(\d+)\b\)?")
+_INFINITY = re.compile(r"\bfloat\(['\"]inf(?:inity)?['\"]\)")
+_CONSTANT = re.compile(r"(?<=[+-] )(?:an? )?(?:arbitrary )?const(?:ant)?\.?(?= |$)", re.I)
+
+
+def scalar_of(node: Node, unit: Unit | None = None) -> Scalar:
+    """A tree as a scalar, evaluated exactly where that is cheap."""
+    try:
+        value: Exact = exact(node)
+    except (CannotTell, ArithmeticError, ValueError):
+        return Scalar(None, node, unit=unit)
+    return Scalar(value, unit=unit)
+
+
+def _variants(node: Node) -> list[Node]:
+    """Both trees of a formula with ±, or the one without."""
+
+    def pick(tree: Node, sign: int) -> Node:
+        if tree[0] in ("n", "s"):
+            return tree
+        children = [pick(child, sign) for child in tree[1:]]
+        if tree[0] == "±":
+            return ("+", children[0], children[1] if sign > 0 else ("-", children[1]))
+        return (tree[0], *children)
+
+    return [pick(node, 1), pick(node, -1)] if _has_choice(node) else [node]
+
+
+def _has_choice(node: Node) -> bool:
+    todo = [node]
+    while todo:
+        node = todo.pop()
+        if node[0] == "±":
+            return True
+        if node[0] not in ("n", "s"):
+            todo.extend(node[1:])
+    return False
+
+
+def formula(text: str) -> list[Reading]:
+    """Any formula, also with a known unit behind it."""
+    if len(text) > 1000 or DATE.match(text) or ORDINAL.match(text):
+        return []
+    text = _CONSTANT.sub("C", _MODULE.sub("", text))
+    text = _CHOOSE.sub(r"\\binom{\1}{\2}", text)
+    text = _INFINITY.sub("∞", _RATIONAL.sub(r"(\1)/(\2)", text))
+    found = _formula_with_unit(text)
+    try:
+        trees = _variants(parse(text))
+    except NotAFormula:
+        return found
+    if len(trees) == 1:
+        return [*found, scalar_of(trees[0])]
+    return [Group("bare", tuple(_form_of(scalar_of(tree), text) for tree in trees))]
+
+
+def _form_of(scalar: Scalar, text: str) -> Form:
+    return Form(text, "", (scalar,), evident=True, key=f"v:{scalar.tree}")
+
+
+def _formula_with_unit(text: str) -> list[Reading]:
+    words = text.split(" ")
+    if words[0][:1] in "$€£" and len(words[0]) > 1:  # "$3x$" was cleaned already; "$\frac{7}{2}" is money
+        unit = currency_of(words[0][0])
+        try:
+            return [scalar_of(parse(text[1:]), unit)]
+        except NotAFormula:
+            return []
+    for n in range(1, min(5, len(words))):
+        found = [u for u in units(" ".join(words[-n:])) if not u.nouns]
+        if not found:
+            continue
+        try:
+            node = parse(" ".join(words[:-n]))
+        except NotAFormula:
+            continue
+        scalar = scalar_of(node)
+        if scalar.names and len("".join(words[-n:])) == 1:  # the h of "π r h" is no hour
+            continue
+        return [scalar.with_unit(u if u.dimensions or u.factor != 1 else None) for u in found]
+    return []
