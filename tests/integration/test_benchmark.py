@@ -105,7 +105,7 @@ def resume():
 def test_killed_and_resumed_every_draw_is_kept(tmp_path, resume):
     import random
 
-    trial = resume.Trial(tmp_path / "killed", 2, 1.0, random.Random(3))
+    trial = resume.Trial(tmp_path / "killed", 4, 2, 1.0, random.Random(3))
     assert trial.landed >= 1
     assert (trial.redrawn, trial.changed, trial.doubled) == ([], [], [])
     records = resume.final(trial.home)
@@ -116,7 +116,7 @@ def test_killed_and_resumed_every_draw_is_kept(tmp_path, resume):
 def test_sigterm_in_a_process_of_its_own_leaves_a_run_that_goes_on(tmp_path, resume):
     (tmp_path / "run").mkdir()
     process = subprocess.Popen(
-        [sys.executable, resume.__file__, "--child", str(tmp_path)],
+        [sys.executable, resume.__file__, "--child", str(tmp_path), "--samples", "4"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -133,6 +133,6 @@ def test_sigterm_in_a_process_of_its_own_leaves_a_run_that_goes_on(tmp_path, res
     lines = (tmp_path / "run" / "records.jsonl").read_bytes()
     assert lines == b"" or lines.endswith(b"\n")
     assert not (tmp_path / "bank.db-wal").exists()
-    resume.finish(resume.start(tmp_path))
+    resume.finish(resume.start(tmp_path, 4))
     assert len(resume.final(tmp_path)) == resume.PROBLEMS * (len(resume.STRATEGIES) + 1)
     assert json.loads((tmp_path / "run" / "config.json").read_text())["problems"]["count"] == resume.PROBLEMS

@@ -34,10 +34,13 @@ end ::= ("\n" "\n"?)?
 """
 
 
-def parameters(request: Request, *, n: int, first: int, seed: int, answer_open: bool) -> dict[str, Any]:
+def parameters(
+    request: Request, *, n: int, first: int, seed: int, answer_open: bool, prompt_cache: bool
+) -> dict[str, Any]:
     """The engine's parameters for draws `first` .. `first + n - 1` of a request, all but the prompt.
 
     seed         of draw 0
+    prompt_cache take what is known of the prompt from earlier requests
     answer_open  the prefill ends in an answer line that is still open, so the grammar holds from the first token
     Raises UserError where a value makes no sense.
     """
@@ -48,6 +51,7 @@ def parameters(request: Request, *, n: int, first: int, seed: int, answer_open: 
         "stream": True,
         "timings_per_token": True,  # carries the exact number of tokens of a draw so far
         "return_progress": True,  # calls back during a long prompt too, so that it can be cancelled there
+        "cache_prompt": prompt_cache,
         "seed": draw_seed(seed, first),  # the engine counts up from here, one for each further draw
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,

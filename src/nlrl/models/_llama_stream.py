@@ -27,8 +27,11 @@ class LlamaStream:
     prompt_tokens  evaluated for the prompt so far, cached ones included
     """
 
-    def __init__(self, load: Callable[[], Engine], sizes: Sizes, request: Request) -> None:
+    def __init__(
+        self, load: Callable[[], Engine], sizes: Sizes, request: Request, prompt_cache: bool | None = None
+    ) -> None:
         self._load, self._sizes, self._request = load, sizes, request
+        self._prompt_cache = request.sampling.seed is None if prompt_cache is None else prompt_cache
         self._parts: list[_Part] = []
         self._prompt_length = 0
         self._deltas = self._run()
@@ -79,12 +82,16 @@ class LlamaStream:
         request, slots = self._request, self._sizes.slots
         given = request.sampling.seed
         seed = secrets.randbelow(2**31) if given is None else given
+        room = self._sizes.context_tokens - len(prompt)  # the engine rounds a context up, to a multiple of 256
         answer_open = bool(open_answer(request.prefill, request.sampling.stop_after))
         parts = []
         for offset in range(0, request.n, slots):
             n = min(slots, request.n - offset)
             first = request.first_index + offset
-            parameters = _llama_request.parameters(request, n=n, first=first, seed=seed, answer_open=answer_open)
+            parameters = _llama_request.parameters(
+                request, n=n, first=first, seed=seed, answer_open=answer_open, prompt_cache=self._prompt_cache
+            )
+            parameters["max_tokens"] = min(parameters.get("max_tokens", room), room)
             draws = [
                 Assembler(
                     offset + i,

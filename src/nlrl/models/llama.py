@@ -8,8 +8,10 @@ Things to know:
 - Loading happens on first use (or `await model.load()`), once for all models with the same weights and sizes. The
   model may be used from any thread and event loop, several at once.
 - Draw i is seeded with `sampling.seed + i`, however it is asked for: alone, or as one of n. Without a seed one is
-  drawn, and recorded in each completion. The same draw gave the same text alone and in a batch on every text compared
-  (16 draws of 64 tokens, two models); floating point does not promise it, so replay a bank rather than trust a seed.
+  drawn, and recorded in each completion.
+- A seed turns the prompt cache off: the last token of a cached prompt is evaluated alone, which changes the last
+  digits of its numbers, and after some words the text. Without the cache, draws were the same alone, in batches and
+  beside other requests in every comparison made. Floating point does not promise it: to replay, use the sample bank.
 - Log-probabilities are the model's own: before temperature and truncation.
 - What `Sampling` leaves unset is llama.cpp's default: temperature 0.8, top_k 40, top_p 0.95, min_p 0.05.
 - The text is all that the model wrote, verbatim: where a model thinks between <think> tags, they are part of it.
@@ -38,6 +40,7 @@ class LlamaModel:
     slots           draws at once, default 16; a request of more is split, each part evaluates the prompt once
     context_tokens  prompt plus completion of one draw, default 2048; never more than the model was trained with
     threads         default: the physical cores
+    prompt_cache    keep evaluated prompts and use what a later one shares with them; default: unless a seed is set
     Slots and context not given are made smaller where memory is short.
     Raises ModelMissing if the file is not there, is no GGUF file, or is cut off.
     """
@@ -50,11 +53,13 @@ class LlamaModel:
         slots: int | None = None,
         context_tokens: int | None = None,
         threads: int | None = None,
+        prompt_cache: bool | None = None,
     ) -> None:
         self.path = Path(path).expanduser()
         self._header = read_header(self.path)
         self._sizes = sizes(self._header, slots=slots, context_tokens=context_tokens, threads=threads)
         self._name = name
+        self._prompt_cache = prompt_cache
         self._engine: _llama_engine.Engine | None = None
         self._lock = threading.Lock()
         self._can = Capabilities(
@@ -104,7 +109,7 @@ class LlamaModel:
 
     def stream(self, request: Request) -> LlamaStream:
         """The deltas of all draws as they come."""
-        return LlamaStream(self._loaded, self._sizes, request)
+        return LlamaStream(self._loaded, self._sizes, request, self._prompt_cache)
 
     async def count_prompt_tokens(self, messages: Sequence[Message], prefill: str = "") -> int:
         """Exact number of tokens of the prompt, chat template included.

@@ -31,6 +31,11 @@ class Composite:
         """A copy in which every member that asks a model is charged."""
         return Composite([(v.metered(meter) if isinstance(v, SpendingVerifier) else v, w) for v, w in self.members])
 
+    def needs_logprobs(self, problem: Problem) -> bool:
+        """Whether a member scores this problem by the draws' log-probabilities."""
+        needs = [getattr(verifier, "needs_logprobs", False) for verifier, _ in self.members]
+        return any(need(problem) if callable(need) else need for need in needs)
+
     async def score(self, problem: Problem, candidates: Sequence[Candidate]) -> list[Score]:
         """One score each, in order; the members work at the same time."""
         try:

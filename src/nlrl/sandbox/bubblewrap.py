@@ -51,10 +51,12 @@ def command(
     shown = (*files.shown, *map(Path, packages))
     for parent in sorted({parent for path in shown for parent in path.parents if parent != Path("/")}):
         words += ["--perms", "0755", "--dir", str(parent)]  # by itself bubblewrap makes them for the owner only
-    for path in shown:
+    for path in files.shown:
         words += ["--ro-bind", str(path), str(path)]
     for path in files.hidden:
         words += ["--tmpfs", str(path)]
+    for path in packages:  # last, since they may lie in what was just hidden
+        words += ["--ro-bind", path, path]
     words += ["--tmpfs", "/dev"]
     for device in ("null", "zero", "urandom", "random"):
         words += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]

@@ -4,7 +4,7 @@
 >>> kind
 'math'
 >>> kind.evidence[:3]
-[('what is', 1.05), ('<?>', -0.6), ('<# op #>', 0.56)]
+[('what is', 1.07), ('<# op #>', 0.58), ('<?>', -0.53)]
 
 A prompt becomes a set of readable features: its words, pairs of neighbouring words (a number reads as "#", a year as
 "@", the start as "^"), and marks of structure in angle brackets. Each feature has one weight per class; the class with

@@ -10,6 +10,7 @@ Malformed rows are kept as errors with file and line; the rest goes on.
 
 from __future__ import annotations
 
+import difflib
 import os
 import random
 from collections.abc import Iterable, Iterator, Mapping
@@ -110,16 +111,26 @@ def load_problems(
     path = Path(text).expanduser()
     if path.is_file():
         return _collect(text, _numbered(path), None, limit, offset, seed)
-    if path.suffix or os.sep in text:
-        near = sorted(p.name for p in path.parent.iterdir())[:8] if path.parent.is_dir() else []
-        there = f" {path.parent} holds: {', '.join(near)}." if near else ""
-        raise UserError(f"There is no file {text!r}.{there}")
+    if path.is_dir() or path.suffix or os.sep in text:
+        raise UserError(_no_file(path))
     raise UnknownName("data set", text, names())
 
 
 def names() -> list[str]:
     """All names that `load_problems` knows, files and generators aside."""
     return [*(f"builtin:{kind}" for kind in BUILTIN), *SOURCES]
+
+
+def _no_file(path: Path) -> str:
+    """What to say where a path leads to no file: a directory's files, or the names most like it."""
+    if path.is_dir():
+        inside = sorted(p.name for p in path.iterdir() if p.is_file())[:8]
+        return f"{str(path)!r} is a directory. Name a file in it{': ' + ', '.join(inside) if inside else ''}."
+    if not path.parent.is_dir():
+        return f"There is no file {str(path)!r}, and no directory {str(path.parent)!r} either."
+    there = [p.name for p in path.parent.iterdir()]
+    near = difflib.get_close_matches(path.name, there, n=3, cutoff=0.4) or sorted(there)[:8]
+    return f"There is no file {str(path)!r}." + (f" Its directory holds: {', '.join(near)}." if near else "")
 
 
 def _builtin(name: str, limit: int | None, offset: int, seed: int | None) -> Dataset:

@@ -96,10 +96,26 @@ def test_a_draw_is_the_same_alone_and_among_others(model: LlamaModel) -> None:
     assert alone[0].seed == together[4].seed == 5
 
 
+def test_a_draw_is_the_same_beside_other_requests(model: LlamaModel) -> None:
+    wanted = Request(STORY, Sampling(max_tokens=16, seed=1, temperature=1.0), 2)
+
+    async def beside() -> list[Completion]:
+        others = [Request((user(f"Count to {i}."),), Sampling(max_tokens=6 * i, seed=i), i) for i in (1, 2)]
+        results = await asyncio.gather(*(model.complete(request) for request in [others[0], wanted, others[1]]))
+        return results[1]
+
+    assert [draw.text for draw in asyncio.run(beside())] == [draw.text for draw in ask(model, n=2, temperature=1.0)]
+
+
+def test_a_seed_turns_the_prompt_cache_off(model: LlamaModel) -> None:
+    cached = [ask(model, seed=seed, max_tokens=1)[0].cached_tokens > 0 for seed in (None, None, 1, 1)]
+    assert cached[1:] == [True, False, False]
+
+
 def test_without_a_seed_one_is_drawn_and_kept(model: LlamaModel) -> None:
-    first, second = (ask(model, temperature=1.0, seed=None, max_tokens=24)[0] for _ in range(2))
+    first, second = (ask(model, temperature=1.0, seed=None)[0] for _ in range(2))
+    assert first.seed is not None
     assert first.seed != second.seed
-    assert ask(model, temperature=1.0, seed=first.seed, max_tokens=24)[0].text == first.text
 
 
 @pytest.mark.parametrize("seed", [-1, 0, 2**32 - 1, 2**70, -(2**70)])

@@ -92,6 +92,13 @@ def test_a_composite_hands_the_meter_on(attempt: Attempt, judge_one: JudgeOne) -
     assert len(model.requests) == 1
 
 
+def test_a_composite_says_whether_a_member_needs_logprobs() -> None:
+    assert Composite([(Fixed(RIGHT), 1.0), (get_verifier("self_certainty"), 1.0)]).needs_logprobs(Problem("?"))
+    assert not Composite([(Fixed(RIGHT), 1.0)]).needs_logprobs(Problem("?"))
+    writing = Problem("?", constraints=({"kind": "word_count", "value": 1},))
+    assert not Composite([(get_verifier("auto"), 1.0)]).needs_logprobs(writing)
+
+
 def test_mock_rewards_prefer_worked_answers_and_know_nothing_of_truth() -> None:
     worked = "First, 2 + 2 = 4. Then 4 * 3 = 12. Therefore the answer is 12."
     assert math_reward(worked) > math_reward("12")

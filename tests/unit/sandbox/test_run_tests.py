@@ -175,6 +175,16 @@ def raises(kind, x):
     assert "line 4 of the program" in report.results[4].message
 
 
+def test_an_exception_cannot_end_a_loop_of_the_tests_early(sandbox: Sandbox) -> None:
+    program = "def f(x): raise StopIteration"
+    checks = (
+        "assert all(map(lambda x: f(x) == 1, [1, 2]))",
+        "assert not list(map(f, [1]))",
+        "assert all(map(f, [1, 2]))",
+    )
+    assert {r.outcome for r in judged(sandbox, program, *checks).results} == {TestOutcome.ERROR}
+
+
 def test_builtins_are_pythons_own_except_the_one_under_test(sandbox: Sandbox) -> None:
     program = "def sum(a, b): return 6\ndef set(x): return 'mine'\ndef f(x): return x"
     assert judged(sandbox, program, "assert sum(10, 15) == 6", "assert sum(1, 2) == 6").passed

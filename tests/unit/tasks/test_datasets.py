@@ -84,7 +84,11 @@ def test_what_is_not_there_is_said(tmp_path):
         load_problems("gsm8")
     (tmp_path / "near.csv").write_text("x")
     with pytest.raises(UserError, match=r"near\.csv"):
-        load_problems(tmp_path / "gone.csv")
+        load_problems(tmp_path / "neer.csv")
+    with pytest.raises(UserError, match=r"is a directory\. Name a file in it: near\.csv"):
+        load_problems(tmp_path)
+    with pytest.raises(UserError, match="no directory"):
+        load_problems(tmp_path / "nowhere" / "x.csv")
     (tmp_path / "empty.jsonl").write_text("")
     with pytest.raises(DataError, match="no usable row"):
         load_problems(tmp_path / "empty.jsonl")

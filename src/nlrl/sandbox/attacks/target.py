@@ -186,6 +186,8 @@ def _hidden_tests() -> CodeTests:
             f"assert f(11) >= {number} and f(11) <= {number}",
             f"assert {number} == f(12)",
             f"assert isinstance(f(13), str) and f(13).startswith({secret!r})",
+            f"assert all(map(lambda x: f(x) == {secret!r}, [15, 16]))",
+            f"assert all(f(x) == {secret!r} for x in [17, 18])",
             f"import math\nassert math.isclose(f(14), {number}, rel_tol=1e-12)",
             f"def check(candidate):\n    assert candidate(3) == {secret!r}, 'no'\n    assert candidate(4) != 5",
         ),

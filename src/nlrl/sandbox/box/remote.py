@@ -121,7 +121,7 @@ class Peer:
     def use(self, verb: str, target: Remote | None, *args: Any) -> Any:
         """One of the other things that can be done with a Remote."""
         self._send(verb, _number(target), self._encode((args, {})))
-        value = self._reply(())
+        value = self._reply((), verb)
         if verb in ("str", "len") and type(value) is not {"str": str, "len": int}[verb]:
             raise TypeError(f"{verb}() of the program's object is no {'string' if verb == 'str' else 'number'}")
         return value
@@ -158,7 +158,7 @@ class Peer:
             self.broken = gone
             raise
 
-    def _reply(self, arguments: tuple[Any, ...]) -> Any:
+    def _reply(self, arguments: tuple[Any, ...], verb: str = "call") -> Any:
         try:
             while True:
                 match self._channel.receive():
@@ -167,7 +167,7 @@ class Peer:
                             _write_back(arguments, decode(changed, self._resolve))
                         return decode(data, self._resolve)
                     case ("raise", str(base), str(name), bytes(data), str(text)):
-                        raise _exception(base, name, decode(data, self._resolve), text)
+                        raise _exception(base, name, decode(data, self._resolve), text, stop=verb == "next")
                     case ("callback", int(number), bytes(data)):
                         self._answer(number, data)
                     case _:
@@ -181,9 +181,11 @@ class Peer:
 
     def _answer(self, number: int, data: bytes) -> None:
         """The program calls a function that a test has handed to it."""
-        args, kwargs = decode(data, self._resolve)
-        if number >= len(self._lent) or type(args) is not tuple or type(kwargs) is not dict:
-            raise Broken("a call of something that was never lent")
+        match decode(data, self._resolve):
+            case (tuple(args), dict(kwargs)) if number < len(self._lent):
+                pass
+            case _:
+                raise Broken("a call of something that was never lent")
         if self._nested >= MAX_NESTED_CALLS:
             raise Broken("calls nested too deep")
         self._nested += 1
@@ -197,14 +199,16 @@ class Peer:
         self._send(*reply)
 
 
-def _exception(base: str, name: str, args: Any, text: str) -> BaseException:
+def _exception(base: str, name: str, args: Any, text: str, *, stop: bool) -> BaseException:
     """What the program raised, as the same standard class, marked as the program's."""
     kind = getattr(builtins, base, None)
     if not (isinstance(kind, type) and issubclass(kind, Exception)):
         kind = RuntimeError  # SystemExit, KeyboardInterrupt: they must not end the judge
+    if issubclass(kind, (StopIteration, StopAsyncIteration)) and not stop:
+        kind = RuntimeError  # as in a generator (PEP 479): or `all(map(f, cases))` would end early and be true
     try:
         error = kind(*args) if type(args) is tuple else kind(text)
-    except TypeError:  # UnicodeDecodeError and others that need more than was sent
+    except (TypeError, ValueError):  # UnicodeDecodeError, ExceptionGroup: they need more than was sent
         error = RuntimeError(text)
     error.from_program = f"{name}: {text}" if text else name  # type: ignore[attr-defined]
     return error

@@ -185,7 +185,8 @@ class Zygote:
             order = _read_json(fds.pop(0)) if fds else {}
             if self._walled:
                 confine.build_walls(self._proc, self._config["scratch"], limits["scratch_bytes"], user)
-                confine.prefer_for_killing(self._proc)
+                with contextlib.suppress(OSError):
+                    confine.prefer_for_killing(self._proc)
             else:
                 if user is not None:
                     confine.change_user(user)
