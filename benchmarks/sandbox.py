@@ -36,6 +36,7 @@ from nlrl.sandbox import Limits, Outcome, Sandbox, TestOutcome
 from nlrl.sandbox.attacks import ALL, Kind, Range
 from nlrl.sandbox.attacks.mutants import function_under_test, mutants
 
+PARTS = ("references", "mutants", "speed", "attacks")
 KINDS = ("bubblewrap", "landlock")
 MUTANT_LIMITS = Limits(wall_s=10.0, cpu_s=1.0)  # a mutant that loops is a mutant that fails
 ROUNDS, QUICK_ROUNDS = 9, 3
@@ -280,6 +281,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--data-root", type=Path, default=os.environ.get("NLRL_DATA"), help="default: $NLRL_DATA")
     parser.add_argument("--quick", action="store_true", help="a sample of everything, under a minute")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="some of them only")
     parser.add_argument("--seed", type=int, default=0)
     users = {entry.pw_name for entry in pwd.getpwall()}
     parser.add_argument("--user", default="tester" if "tester" in users else "nobody", help="the ordinary user")

@@ -52,7 +52,7 @@ def best_of_n_generate(
     sampling: Sampling | None = None,
     bank: Bank | None = None,
 ) -> Answer:
-    """n attempts, the best by `reward_model`: a verifier, its registered name, or a function (prompt, text) -> [0, 1]."""
+    """n attempts, the best by `reward_model`: a verifier, its registered name, or a function of (prompt, text)."""
     return _run(f"best_of_n(n={n})", prompt, model, tokenizer, reward_model, budget, sampling, bank)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 import traceback
+import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -142,6 +143,9 @@ class Trials:
         """What every draw of this problem starts from. If any verifier of the run reads the model's confidence, all
         strategies draw with it: they can only share samples that were asked for in the same way."""
         sampling = self.config.drawing
+        if sampling.seed is not None:
+            # one seed for all problems would tie their luck together, and intervals over problems would be wrong
+            sampling = replace(sampling, seed=(sampling.seed + zlib.crc32(problem.id.encode())) % 2**31)
         if sampling.logprobs is None and self.model.can.logprobs and any(_reads(j, problem) for j in self._judges):
             return replace(sampling, logprobs=ALTERNATIVES)
         return sampling

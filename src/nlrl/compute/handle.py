@@ -41,6 +41,7 @@ from nlrl.core import (
     Score,
     SpendingVerifier,
     Stopped,
+    UserError,
     Verdict,
     Verifier,
     VerifierError,
@@ -460,6 +461,6 @@ def _largest(n: int, fits: Callable[[int], bool]) -> int:
 
 def _check_measurable(budget: Budget, model: Model) -> None:
     if budget.flops is not None and model.can.parameters is None:
-        raise ModelError(f"A FLOPs budget needs the size of {model.name}, which is unknown; give a token budget.")
+        raise UserError(f"A FLOPs budget needs the size of {model.name}, which is unknown; give a token budget.")
     if budget.cost is not None and model.can.prices is None:
-        raise ModelError(f"A cost budget needs the prices of {model.name}, which are unknown; give a token budget.")
+        raise UserError(f"A cost budget needs the prices of {model.name}, which are unknown; give a token budget.")

@@ -173,8 +173,9 @@ class Purse:
                         if draw is None:
                             if index not in flow.asked:
                                 flow.start([i for i in missing if i not in flow.asked])
-                            draw = await flow.take(index)
+                            await flow.take(index)
                             await self._record(key, model, problem, request, flow)
+                            draw = flow.done[index]
                         served[index] = draw
                         yield index - request.first_index, draw
                 finally:
@@ -207,7 +208,12 @@ class Purse:
         fresh = flow.unrecorded()
         if not fresh:
             return
-        length = next(iter(fresh.values())).completion.prompt_tokens
+        if model.can.n and not all(draw.completion.prompt_tokens for draw in fresh.values()):
+            # the one draw that was charged for the prompt is still on its way, but the bank must not have to wait
+            length = await model.count_prompt_tokens(request.messages, request.prefill)
+            fresh = {i: with_prompt(draw, length or draw.completion.prompt_tokens) for i, draw in fresh.items()}
+            flow.done.update(fresh)
+        length = max(draw.completion.prompt_tokens for draw in fresh.values())
         if length:
             self._remember(model, request.messages, request.prefill, length)
         messages = [[m.role, m.content] for m in request.messages]
@@ -276,8 +282,7 @@ class _Flow:
         cached = max(c.cached_tokens for c in finished.values())
         for index, completion in finished.items():
             if completion.ok and completion.prompt_tokens != length:
-                full = replace(completion, prompt_tokens=length, cached_tokens=cached)
-                self.done[index] = replace_draw(self.done[index], full)
+                self.done[index] = with_prompt(self.done[index], length, cached)
 
     async def take(self, index: int) -> Draw:
         """The draw of `index`, as soon as it is there. Raises what its stream raised."""
@@ -335,9 +340,11 @@ class _Flow:
         return price(self.model.can, raw)
 
 
-def replace_draw(draw: Draw, completion: Completion) -> Draw:
-    """`draw` with another completion."""
-    return Draw(completion, draw.shared, draw.answer, draw.probes)
+def with_prompt(draw: Draw, length: int, cached: int | None = None) -> Draw:
+    """`draw` as one that carries the full length of its prompt."""
+    c = draw.completion
+    full = replace(c, prompt_tokens=length, cached_tokens=c.cached_tokens if cached is None else cached)
+    return Draw(full, draw.shared, draw.answer, draw.probes)
 
 
 @dataclass(eq=False)

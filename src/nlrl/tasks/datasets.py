@@ -11,6 +11,7 @@ Malformed rows are kept as errors with file and line; the rest goes on.
 from __future__ import annotations
 
 import difflib
+import importlib
 import os
 import random
 from collections.abc import Iterable, Iterator, Mapping
@@ -168,7 +169,7 @@ def _from_hub(name: str, source: Source, split: str | None) -> Iterable[Mapping[
     if not source.hub:
         raise UserError(f"{name} is not on the Hugging Face hub. {where}")
     try:
-        import datasets
+        datasets = importlib.import_module("datasets")
     except ImportError:
         raise MissingExtra(
             "datasets", "data", f"{name} is not under NLRL_DATA, and fetching it from the Hugging Face hub"
