@@ -131,7 +131,14 @@ def ask_ours(model: LlamaModel, text: str, max_tokens: int, turn: int) -> Took:
 def ask_bare(bare: Bare, text: str, max_tokens: int, turn: int) -> Took:
     messages = [{"role": "user", "content": text}]
     return bare.ask(
-        messages=messages, n=ATTEMPTS, temperature=0.8, top_p=0.95, max_tokens=max_tokens, seed=turn, stream=False
+        messages=messages,
+        n=ATTEMPTS,
+        temperature=0.8,
+        top_p=0.95,
+        max_tokens=max_tokens,
+        seed=turn,
+        stream=False,
+        cache_prompt=False,
     )
 
 

@@ -91,13 +91,14 @@ def test_run_report_export_and_replay(tmp_path):
 
 
 @pytest.fixture
-def resume():
+def resume(monkeypatch):
     """The benchmark script as a module: its child process is the one to kill."""
     file = Path(__file__).parents[2] / "benchmarks" / "resume.py"
     spec = importlib.util.spec_from_file_location("resume_benchmark", file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 

@@ -7,6 +7,7 @@ import contextlib
 import json
 import secrets
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -65,19 +66,19 @@ class LlamaStream:
         self._prompt_length = len(prompt)
         if len(prompt) >= self._sizes.context_tokens:
             raise too_long_error(f"of {len(prompt):,} tokens", self._sizes.context_tokens)
-        events: asyncio.Queue[_Event] = asyncio.Queue()
-        self._parts = self._split(prompt, events, started)
+        inbox = _Inbox()
+        self._parts = self._split(prompt, inbox, started)
         try:
             for part in self._parts:
                 engine.submit(part.call)
             while not all(part.ended for part in self._parts):
-                event = await events.get()
+                event = await inbox.get()
                 for delta in event.part.deltas(event, engine):
                     yield delta
         finally:
-            await _end(self._parts, engine, events)
+            await _end(self._parts, engine, inbox)
 
-    def _split(self, prompt: list[int], events: asyncio.Queue[_Event], started: float) -> list[_Part]:
+    def _split(self, prompt: list[int], inbox: _Inbox, started: float) -> list[_Part]:
         """The calls that make up the request: as many draws at once as there are slots."""
         request, slots = self._request, self._sizes.slots
         given = request.sampling.seed
@@ -102,7 +103,7 @@ class LlamaStream:
                 )
                 for i in range(n)
             ]
-            parts.append(_Part({**parameters, "prompt": prompt}, draws, events, len(prompt)))
+            parts.append(_Part({**parameters, "prompt": prompt}, draws, inbox, len(prompt)))
         return parts
 
 
@@ -115,27 +116,49 @@ class _Event:
     failure: Exception | None = None
 
 
+class _Inbox:
+    """From the engine's threads to the event loop. The loop is woken once for all that has come, not for each token."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._events: deque[_Event] = deque()
+        self._come = asyncio.Event()
+        self._waking = False
+
+    def put(self, event: _Event) -> None:
+        """Called in any thread. Raises RuntimeError if the loop is closed: nobody listens any more."""
+        self._events.append(event)
+        if not self._waking:
+            self._waking = True
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        self._waking = False  # before the events are taken: what comes from now on wakes again
+        self._come.set()
+
+    async def get(self) -> _Event:
+        """The next event. Only one is taken: whoever stops reading leaves the rest, and with it the end, to `_end`."""
+        while not self._events:
+            self._come.clear()
+            await self._come.wait()
+        return self._events.popleft()
+
+
 class _Part:
     """One call of a request, and its draws."""
 
-    def __init__(
-        self, parameters: dict[str, Any], draws: list[Assembler], events: asyncio.Queue[_Event], prompt_length: int
-    ) -> None:
+    def __init__(self, parameters: dict[str, Any], draws: list[Assembler], inbox: _Inbox, prompt_length: int) -> None:
         self.draws, self.prompt_length = draws, prompt_length
         self.ended = False
         self._open = set(range(len(draws)))
         self._fed = [0] * len(draws)
         self._error: Exception | None = None
-        loop = asyncio.get_running_loop()
-
-        def put(event: _Event) -> None:
-            loop.call_soon_threadsafe(events.put_nowait, event)
 
         def on_end(failure: Exception | None) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-                put(_Event(self, failure=failure))
+            with contextlib.suppress(RuntimeError):  # nobody listens any more
+                inbox.put(_Event(self, failure=failure))
 
-        self.call = Call(parameters, len(draws), lambda chunk: put(_Event(self, chunk)), on_end)
+        self.call = Call(parameters, len(draws), lambda chunk: inbox.put(_Event(self, chunk)), on_end)
 
     def deltas(self, event: _Event, engine: Engine) -> list[Delta]:
         """What the event means. Raises ModelError where nothing came of the whole call."""
@@ -218,13 +241,13 @@ class _Part:
         return [self._finish(i, Finish.ERROR, tokens[i], error=told[i]) for i in left]
 
 
-async def _end(parts: Sequence[_Part], engine: Engine, events: asyncio.Queue[_Event]) -> None:
+async def _end(parts: Sequence[_Part], engine: Engine, inbox: _Inbox) -> None:
     """Cancel what runs, and wait until it has left the engine. (A second cancellation ends the waiting, no more.)"""
     running = [part for part in parts if not part.ended]
     for part in running:
         engine.cancel(part.call)
     while not all(part.ended for part in running):
-        event = await events.get()
+        event = await inbox.get()
         event.part.ended |= event.chunk is None
 
 
