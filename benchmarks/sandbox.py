@@ -300,25 +300,23 @@ def main() -> int:
     sample = drawn.sample(tasks, 120) if options.quick else tasks
     humaneval = [t for t in tasks if t.suite == "HumanEval"]
     originals = [t for t in sample if t.suite != "MBPP sanitized"]  # the sanitized ones are among MBPP's own
-    passed = asyncio.run(references(sample))
-    broken = asyncio.run(mutated(originals[:40] if options.quick else originals, options.seed))
-    rates = asyncio.run(speed(humaneval, QUICK_ROUNDS if options.quick else ROUNDS, 20 if options.quick else 60))
-    through = attacks(options.user, options.quick)
-    met = {
-        "references": bool(passed) and all(good == total for good, total in passed.values()),
-        "mutants": not broken["unguarded"],
-        "attacks": all(r["tried"] >= 25 and not r["through"] for r in through.values()),
-    }
+    result: dict[str, Any] = {"machine": machine}
+    met: dict[str, bool] = {}
+    if "references" in options.parts:
+        passed = result["references"] = asyncio.run(references(sample))
+        met["references"] = bool(passed) and all(good == total for good, total in passed.values())
+    if "mutants" in options.parts:
+        chosen = originals[:40] if options.quick else originals
+        changed = result["mutants"] = asyncio.run(mutated(chosen, options.seed))
+        met["mutants"] = not changed["unguarded"]
+    if "speed" in options.parts:
+        rounds, batch = (QUICK_ROUNDS, 20) if options.quick else (ROUNDS, 60)
+        result["speed"] = asyncio.run(speed(humaneval, rounds, batch))
+    if "attacks" in options.parts:
+        through = result["attacks"] = attacks(options.user, options.quick)
+        met["attacks"] = all(r["tried"] >= 25 and not r["through"] for r in through.values())
     print(f"\nmarks: {met}")
-    result = {
-        "machine": machine,
-        "references": passed,
-        "mutants": broken,
-        "speed": rates,
-        "attacks": through,
-        "met": met,
-    }
-    print("RESULT", json.dumps(result))
+    print("RESULT", json.dumps(result | {"met": met}))
     return 0 if all(met.values()) else 1
 
 
