@@ -17,7 +17,7 @@ from nlrl.sandbox import Limits, Sandbox
 from nlrl.sandbox.attacks import ESCAPES, EXHAUSTIONS, FORGERIES, Attack, Range
 
 PATIENT = Limits(wall_s=8.0, cpu_s=1.0, memory_bytes=256 << 20, scratch_bytes=4 << 20, output_bytes=1 << 18)
-HASTY = Limits(wall_s=0.6, cpu_s=1.0, memory_bytes=256 << 20, scratch_bytes=4 << 20, output_bytes=1 << 18)
+HASTY = Limits(wall_s=0.5, cpu_s=1.0, memory_bytes=256 << 20, scratch_bytes=4 << 20, output_bytes=1 << 18)
 
 
 def breaches(kind: str, attacks: tuple[Attack, ...], limits: Limits) -> dict[str, str]:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nlrl.sandbox.box.codec import MAX_DEPTH, Malformed, decode, encode
@@ -48,6 +48,7 @@ plain = st.recursive(
 )
 
 
+@settings(max_examples=60, deadline=None)
 @given(plain)
 def test_plain_data_comes_back_equal_and_of_the_same_type(value: object) -> None:
     back = decode(encode(value))
@@ -56,18 +57,21 @@ def test_plain_data_comes_back_equal_and_of_the_same_type(value: object) -> None
     assert repr(back) == repr(value) or isinstance(value, (set, frozenset, Counter, dict, list, tuple, deque))
 
 
+@settings(max_examples=60, deadline=None)
 @given(plain)
 def test_the_same_value_has_the_same_bytes_after_a_round_trip(value: object) -> None:
     data = encode(value)
     assert encode(decode(data)) == data
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_decode_or_are_malformed(data: bytes) -> None:
     with contextlib.suppress(Malformed):
         decode(data)
 
 
+@settings(max_examples=60, deadline=None)
 @given(plain, st.data())
 def test_damaged_encodings_decode_or_are_malformed(value: object, data: st.DataObject) -> None:
     encoded = bytearray(encode(value))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nlrl.sandbox.box.channel import Broken, Channel, Gone
@@ -162,6 +162,7 @@ def test_length_truth_and_text_must_be_what_they_are(wire: tuple[Peer, socket.so
     assert not node  # 1 is not True
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.binary(max_size=60), max_size=4))
 def test_any_bytes_give_a_value_an_exception_or_a_broken_channel(parts: list[bytes]) -> None:
     ours, theirs = socket.socketpair()
