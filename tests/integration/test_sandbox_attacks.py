@@ -17,7 +17,8 @@ from nlrl.sandbox import Limits, Sandbox
 from nlrl.sandbox.attacks import ESCAPES, EXHAUSTIONS, FORGERIES, Attack, Range
 
 PATIENT = Limits(wall_s=8.0, cpu_s=1.0, memory_bytes=256 << 20, scratch_bytes=4 << 20, output_bytes=1 << 18)
-HASTY = Limits(wall_s=0.5, cpu_s=1.0, memory_bytes=256 << 20, scratch_bytes=4 << 20, output_bytes=1 << 18)
+FAIR = Limits(wall_s=0.6, cpu_s=1.0, memory_bytes=256 << 20)
+HASTY = Limits(wall_s=0.35, cpu_s=1.0, memory_bytes=256 << 20, scratch_bytes=4 << 20, output_bytes=1 << 18)
 
 
 def breaches(kind: str, attacks: tuple[Attack, ...], limits: Limits) -> dict[str, str]:
@@ -47,7 +48,7 @@ def breaches(kind: str, attacks: tuple[Attack, ...], limits: Limits) -> dict[str
 @pytest.mark.parametrize("kind", ["bubblewrap", "landlock"])
 def test_no_forgery_passes_a_single_test(kind: str) -> None:
     assert len(FORGERIES) >= 40
-    assert breaches(kind, FORGERIES, HASTY) == {}
+    assert breaches(kind, FORGERIES, FAIR) == {}
 
 
 @pytest.mark.parametrize("kind", ["bubblewrap", "landlock"])

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import sqlite3
 import time
 import weakref
@@ -74,8 +75,8 @@ def sample_key(model: str, messages: Iterable[Message], prefill: str, sampling: 
     chosen = {f.name: getattr(sampling, f.name) for f in fields(Sampling)}
     chosen = {name: value for name, value in chosen.items() if value not in (None, ())}
     content = [model, [[m.role, m.content] for m in messages], prefill, sorted(chosen.items())]
-    text = msgspec.json.encode(content, enc_hook=str)
-    return hashlib.sha256(text).hexdigest()[:32]
+    # escaped to ASCII: a question read from a broken file may hold lone surrogates, and needs a key like any other
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
 
 def panel_key(model: str, problem: Problem) -> str:
@@ -126,6 +127,7 @@ class Bank:
             raise BankError(f"The sample bank {self.path or 'in memory'} failed: {error}.") from error
 
     async def _run(self, work: Any, *args: Any) -> Any:
+        self._must_be_open()
         if self.path is None:  # memory needs no thread: replaying a large panel asks a million times
             return self._call(work, *args)
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._call, work, *args)
@@ -223,10 +225,16 @@ class Bank:
             yield key, problem_id, [_decode_draw(blob) for (blob,) in rows]
 
     def _now(self, query: str, args: tuple[Any, ...] = ()) -> list[Any]:
+        self._must_be_open()
+
         def work() -> list[Any]:
             return self._db.execute(query, args).fetchall()
 
         return self._call(work) if self.path is None else self._thread.submit(self._call, work).result()
+
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise BankError(f"The sample bank {self.path or 'in memory'} is closed. Open it again to go on.")
 
     def close(self) -> None:
         """Write all out and release the file. Closing twice is fine."""

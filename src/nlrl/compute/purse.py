@@ -216,7 +216,8 @@ class Purse:
         length = max(draw.completion.prompt_tokens for draw in fresh.values())
         if length:
             self._remember(model, request.messages, request.prefill, length)
-        messages = [[m.role, m.content] for m in request.messages]
+        # kept for people to read; what no encoding can hold is replaced
+        messages = [[m.role, m.content.encode("utf-8", "replace").decode()] for m in request.messages]
         await self.bank.put(
             key,
             fresh,

@@ -122,3 +122,25 @@ def test_panels_keep_their_problems_in_order():
         asyncio.run(bank.put_problems("aime", problems))
         assert bank.problems("aime") == list(problems.values())
         assert bank.panels() == {"aime": 12}
+
+
+def test_a_closed_bank_says_so():
+    bank = Bank()
+    bank.close()
+    bank.close()
+    with pytest.raises(BankError, match="closed"):
+        asyncio.run(bank.get("k", range(2)))
+    with pytest.raises(BankError, match="closed"):
+        bank.count()
+
+
+def test_a_lone_surrogate_in_a_question_does_no_harm():
+    from nlrl.compute import Compute
+    from nlrl.core import TaskType
+    from nlrl.models.scripted import ScriptedModel
+
+    odd = Problem("What is \ud800?", task_type=TaskType.MATH)
+    with Bank() as bank:
+        compute = Compute(ScriptedModel("Final Answer: 1"), bank=bank)
+        (attempt,) = asyncio.run(compute.sample(odd))
+        assert (attempt.answer, bank.count()) == ("1", 1)
