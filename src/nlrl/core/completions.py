@@ -43,6 +43,8 @@ class Sampling:
     stop        strings that end a completion; not part of its text
     stop_after  a phrase (any case); the completion ends with the line on which the phrase stands,
                 once that line has something after the phrase: the answer line after "Final Answer:"
+                If nothing follows it there, the next line that has something counts; an answer that opens a block
+                (a code fence, $$, \\[) runs to the line that closes it
     seed        draw i uses seed + i where the backend takes seeds
     logprobs    number of alternatives to report per token; 0 reports the sampled token only
     grammar     GBNF, where `Capabilities.grammar`

@@ -184,10 +184,10 @@ def test_stop_strings(model: LlamaModel) -> None:
 
 
 def test_draws_end_with_their_answer_line_and_are_otherwise_the_same(model: LlamaModel) -> None:
-    free = ask(model, prefill=SHOTS, n=4, max_tokens=40, temperature=0.5)
+    free = ask(model, prefill=SHOTS, n=3, max_tokens=32, temperature=0.5)
     before = model.tokens_generated()
-    ruled = ask(model, prefill=SHOTS, n=4, max_tokens=40, temperature=0.5, stop_after="final ANSWER:")
-    assert [draw.finish for draw in ruled] == [Finish.RULE] * 4
+    ruled = ask(model, prefill=SHOTS, n=3, max_tokens=32, temperature=0.5, stop_after="final ANSWER:")
+    assert [draw.finish for draw in ruled] == [Finish.RULE] * 3
     for draw, other in zip(ruled, free, strict=True):
         assert draw.text.splitlines()[-1].lower().startswith("final answer:")
         assert other.text.startswith(draw.text)
@@ -568,7 +568,7 @@ async def main():
         ("return", "asyncio.run(main())", 0),
         ("os.kill(os.getpid(), signal.SIGINT)", "asyncio.run(main())", -signal.SIGINT),
         ("sys.exit(3)", "asyncio.run(main())", 3),
-        ("pass", "threading.Thread(target=asyncio.run, args=(main(),), daemon=True).start()\nthreading.Event().wait(2)",
+        ("pass", "threading.Thread(target=asyncio.run, args=(main(),), daemon=True).start()\nthreading.Event().wait(1)",
          0),
     ],
     ids=["return", "interrupt", "exit", "thread"],
