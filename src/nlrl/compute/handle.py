@@ -30,15 +30,18 @@ from nlrl.core import (
     Candidate,
     Completion,
     Delta,
+    Finish,
     Message,
     Model,
     ModelError,
     NlrlError,
     Phase,
+    PricedVerifier,
     Problem,
     Request,
     Sampling,
     Score,
+    Spend,
     SpendingVerifier,
     Stopped,
     UserError,
@@ -51,6 +54,7 @@ from nlrl.rewards.registry import get_verifier
 
 # temperature and top_p as measured for small models; 512 tokens hold a worked grade-school solution
 DEFAULT_SAMPLING = Sampling(temperature=0.8, top_p=0.95, max_tokens=512)
+STEP_TOKENS = 128  # of one reasoning step: a line of a worked solution has 10 to 60
 _LEAST_TOKENS = 8  # the shortest completion worth asking for when the budget is nearly spent
 
 Prompter = Callable[[Problem], tuple[Message, ...]]
@@ -157,14 +161,9 @@ class Compute:
         sampling: Sampling | None = None,
     ) -> list[Candidate]:
         """n attempts at once; fewer where the budget ends or draws fail. One prompt evaluation is shared."""
-        attempts: list[Candidate] = []
-        start = self.path_tokens
         wave = self._waves(problem, n, n, messages, prefill, parents, phase, sampling)
         async with aclosing(wave) as waves:
-            async for attempt in waves:
-                attempts.append(attempt)
-        self.path_tokens = max([start, *(a.path_tokens for a in attempts)])
-        return attempts
+            return [attempt async for attempt in waves]
 
     @asynccontextmanager
     async def sampling(
@@ -201,21 +200,64 @@ class Compute:
         """Continue a partial attempt by at most `tokens`. Needs a model that can prefill. Raises BudgetExhausted."""
         return await self._continue(problem, candidate, candidate.text, Sampling(max_tokens=tokens))
 
+    async def branch(
+        self,
+        problem: Problem,
+        stems: Sequence[Candidate | None],
+        n: int = 1,
+        *,
+        stop: str = "\n",
+        tokens: int = STEP_TOKENS,
+        sampling: Sampling | None = None,
+        phase: Phase = Phase.SAMPLE,
+    ) -> list[list[Candidate]]:
+        """One more step for every stem, n ways each, all of them at once; None is the empty stem.
+
+        A step ends with `stop` or after `tokens`. The result has one list per stem: candidates with the whole text so
+        far, shorter lists where the budget ends or draws fail. `finish` LENGTH is a text that may be continued; one
+        that has stated its answer, or had nothing more to say, is over. Needs a model that can prefill.
+        """
+        self._check_prefill()
+        step = _over(Sampling(max_tokens=tokens, stop=(stop,), stop_after=ANSWER_PHRASE), sampling)
+
+        async def grow(stem: Candidate | None) -> list[Candidate]:
+            text, parents = (stem.text, [stem]) if stem else ("", [])
+            drawn = await self.sample(problem, n, prefill=text, parents=parents, sampling=step, phase=phase)
+            return [self._replaced(piece, _grown(stem, piece, stop, problem)) for piece in drawn]
+
+        prompt = self.prompt(problem)
+        bounds = []
+        for stem in stems:
+            request = Request(prompt, _over(self._shared.sampling, step), n, prefill=stem.text if stem else "")
+            bounds.append((await self._shared.purse.bound(self.model, request, problem))(n, tokens))
+        if self.ledger.blocker(sum(bounds, Spend())) is None:
+            async with asyncio.TaskGroup() as group:
+                growing = [group.create_task(grow(stem)) for stem in stems]
+            return [task.result() for task in growing]
+        # side by side, what still fits would depend on which ends first, and a replay would differ from the live run
+        return [await grow(stem) for stem in stems]
+
     async def force(self, problem: Problem, candidate: Candidate, *, tokens: int = 32) -> Candidate:
         """Close the thinking and demand an answer now. Needs a model that can prefill. Raises BudgetExhausted."""
         prefill = f"{candidate.text.rstrip()}\n\n{ANSWER_PHRASE}"
         return await self._continue(problem, candidate, prefill, Sampling(max_tokens=tokens, stop=("\n",)))
 
     async def _continue(self, problem: Problem, candidate: Candidate, prefill: str, sampling: Sampling) -> Candidate:
-        if not self.model.can.prefill:
-            raise ModelError(f"{self.model.name} cannot continue a given text (prefill); use a strategy without it.")
+        self._check_prefill()
         grown = await self.sample(problem, 1, prefill=prefill, parents=[candidate], sampling=sampling)
         if not grown:
             raise BudgetExhausted(self.stopped or Stopped.FAILED)
         whole = replace(grown[0].completion, text=prefill + grown[0].text)
-        joined = replace(grown[0], completion=whole, answer=_answer_in(whole.text, problem))
-        self.candidates[self.candidates.index(grown[0])] = joined
-        return joined
+        return self._replaced(grown[0], replace(grown[0], completion=whole, answer=_answer_in(whole.text, problem)))
+
+    def _check_prefill(self) -> None:
+        if not self.model.can.prefill:
+            raise ModelError(f"{self.model.name} cannot continue a given text (prefill); use a strategy without it.")
+
+    def _replaced(self, piece: Candidate, whole: Candidate) -> Candidate:
+        at = next(i for i, c in enumerate(self.candidates) if c.id == piece.id)
+        self.candidates[at] = whole
+        return whole
 
     async def ask(
         self,
@@ -258,6 +300,7 @@ class Compute:
                     answer=draw.answer if draw.answer is not None else _answer_in(c.text, problem),
                     parents=tuple(p.id for p in parents),
                     path_tokens=origin + c.completion_tokens,
+                    probes=draw.probes,
                 )
                 self.candidates.append(attempt)
                 self.path_tokens = max(self.path_tokens, attempt.path_tokens)
@@ -355,7 +398,7 @@ class Compute:
         if isinstance(verifier, SpendingVerifier):
             verifier = verifier.metered(self._metered)
         try:
-            async with asyncio.timeout(self.remaining.seconds):
+            async with asyncio.timeout(self.remaining.seconds), self._priced(verifier, problem, candidates):
                 scores = await verifier.score(problem, candidates)
         except TimeoutError:
             self._stop(Stopped.SECONDS)
@@ -377,6 +420,25 @@ class Compute:
         by_id = {c.id: c for c in scored}
         self.candidates = [by_id.get(c.id, c) for c in self.candidates]
         return scored
+
+    @asynccontextmanager
+    async def _priced(
+        self, verifier: Verifier, problem: Problem, candidates: Sequence[Candidate]
+    ) -> AsyncIterator[None]:
+        """Reserve what a reward model of its own will cost, and charge it. Raises BudgetExhausted."""
+        if not isinstance(verifier, PricedVerifier):
+            yield
+            return
+        bound = await verifier.price(problem, candidates)
+        while reason := self.ledger.blocker(bound):
+            if not self.ledger.in_flight:
+                raise BudgetExhausted(reason)
+            await self.ledger.freed()
+        hold = self.ledger.reserve(bound)
+        try:
+            yield
+        finally:
+            self.ledger.settle(hold, Phase.VERIFY, bound)
 
     def _metered(self, model: Model | None) -> Model:
         return MeteredModel(self._shared.purse, self.ledger, model or self.model)
@@ -431,6 +493,19 @@ class Compute:
             stopped=self.stopped or stopped,
             notes=tuple(notes),
         )
+
+
+def _grown(stem: Candidate | None, piece: Candidate, stop: str, problem: Problem) -> Candidate:
+    """`stem` with one more step. The backends cut the stop string off and do not say whether it was that or the end
+    token that ended the step; a text that was over without an answer shows it by an empty next step."""
+    c = piece.completion
+    _, phrase, after = c.text.lower().rpartition(ANSWER_PHRASE.lower())
+    over = c.finish is Finish.RULE or not c.text.strip() or bool(phrase and c.finish is Finish.STOP and after.strip())
+    before = stem.text if stem else ""
+    text = before + c.text + (stop if c.finish is Finish.STOP and not over else "")
+    sure = (*(stem.completion.logprobs or () if stem else ()), *(c.logprobs or ()))
+    whole = replace(c, text=text, finish=c.finish if over else Finish.LENGTH, logprobs=sure or None)
+    return replace(piece, completion=whole, answer=_answer_in(text, problem) if over else None)
 
 
 def _answer_in(text: str, problem: Problem) -> str | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
 
@@ -173,8 +173,7 @@ class Purse:
                         if draw is None:
                             if index not in flow.asked:
                                 flow.start([i for i in missing if i not in flow.asked])
-                            await flow.take(index)
-                            await self._record(key, model, problem, request, flow)
+                            await flow.take(index, lambda: self._record(key, model, problem, request, flow))
                             draw = flow.done[index]
                         served[index] = draw
                         yield index - request.first_index, draw
@@ -236,6 +235,7 @@ class _Flow:
         self.partial_tokens: dict[int, int] = {}
         self.asked: set[int] = set()
         self._raw: list[Completion] = []
+        self._prompt_tokens = 0  # evaluated, as far as the streams tell
         self._recorded: set[int] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
@@ -255,25 +255,36 @@ class _Flow:
     async def _pull(self, run: list[int]) -> None:
         part = replace(self.request, first_index=run[0], n=len(run))
         finished: dict[int, Completion] = {}
-        async with aclosing(self.model.stream(part)) as stream:  # type: ignore[type-var]
-            async for delta in stream:
-                index = run[delta.index]
-                self.partial_tokens[index] = self.partial_tokens.get(index, 0) + delta.tokens
-                if delta.completion is not None:
-                    finished[index] = delta.completion
-                    self._raw.append(delta.completion)
-                    self.partial_tokens.pop(index, None)
-                    # asked after the call: whether a server honours n is only known once it has answered
-                    self.done[index] = Draw(delta.completion, shared=self.model.can.n)
-                    self._fill_prompt_lengths(finished)
-                    self._changed.set()
-                if self.on_delta is not None:
-                    self.on_delta(replace(delta, index=index - self.request.first_index))
+        stream = self.model.stream(part)
+        try:
+            async with aclosing(stream):  # type: ignore[type-var]
+                async for delta in stream:
+                    index = run[delta.index]
+                    self.partial_tokens[index] = self.partial_tokens.get(index, 0) + delta.tokens
+                    if delta.completion is not None:
+                        finished[index] = delta.completion
+                        self._raw.append(delta.completion)
+                        self.partial_tokens.pop(index, None)
+                        # asked after the call: whether a server honours n is only known once it has answered
+                        self.done[index] = Draw(delta.completion, shared=self.model.can.n)
+                        self._fill_prompt_lengths(finished)
+                        self._changed.set()
+                    if self.on_delta is not None:
+                        self.on_delta(replace(delta, index=index - self.request.first_index))
+        finally:
+            self._count_unread(run, finished, stream)
         for index in run:
             if index not in self.done:
                 broken = Completion("", Finish.ERROR, 0, error="the model's stream ended without this draw")
                 self.done[index] = Draw(broken)
         self._changed.set()
+
+    def _count_unread(self, run: list[int], finished: dict[int, Completion], stream: object) -> None:
+        """Engines in this process know what they generated for draws that were cut off, read by us or not."""
+        for index, tokens in zip(run, getattr(stream, "tokens", ()), strict=False):
+            if index not in finished and tokens:
+                self.partial_tokens[index] = max(tokens, self.partial_tokens.get(index, 0))
+        self._prompt_tokens += getattr(stream, "prompt_tokens", 0)
 
     def _fill_prompt_lengths(self, finished: dict[int, Completion]) -> None:
         """Banked draws carry the prompt's full length, whichever of them was charged for it."""
@@ -285,8 +296,9 @@ class _Flow:
             if completion.ok and completion.prompt_tokens != length:
                 self.done[index] = with_prompt(self.done[index], length, cached)
 
-    async def take(self, index: int) -> Draw:
-        """The draw of `index`, as soon as it is there. Raises what its stream raised."""
+    async def take(self, index: int, save: Callable[[], Awaitable[None]]) -> Draw:
+        """The draw of `index`, as soon as it is there; whatever ends before it is saved at once, so that a killed
+        process loses only what was still being written. Raises what its stream raised."""
         while index not in self.done:
             self._changed.clear()
             for task in self._tasks:
@@ -299,6 +311,8 @@ class _Flow:
                 await asyncio.wait([waiter, *(t for t in self._tasks if not t.done())], return_when="FIRST_COMPLETED")
             finally:
                 waiter.cancel()
+            await save()
+        await save()
         return self.done[index]
 
     def generated(self, served: dict[int, Draw]) -> dict[int, int]:
@@ -329,10 +343,10 @@ class _Flow:
             return Spend()
         partial = sum(self.partial_tokens.values())
         lost = sum(c.lost_completion_tokens for c in self._raw)
-        prompt = sum(c.prompt_tokens + c.lost_prompt_tokens for c in self._raw)
+        prompt = sum(c.prompt_tokens + c.lost_prompt_tokens for c in self._raw) or spent.prompt_tokens
         raw = Spend(
             calls=len(self._raw) + len(self.partial_tokens),
-            prompt_tokens=prompt if self._raw else spent.prompt_tokens,
+            prompt_tokens=max(prompt, self._prompt_tokens),  # the draw that pays for it may have been cut off
             cached_tokens=sum(c.cached_tokens for c in self._raw),
             completion_tokens=sum(c.completion_tokens for c in self._raw) + partial + lost,
             cancelled_tokens=partial + lost,

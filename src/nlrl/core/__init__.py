@@ -34,14 +34,14 @@ from nlrl.core.errors import (
     VerifierError,
 )
 from nlrl.core.problems import ANSWER_PHRASE, CodeTests, Problem, TaskType
-from nlrl.core.protocols import Environment, Model, SpendingVerifier, Strategy, Verifier
+from nlrl.core.protocols import Environment, Model, PricedVerifier, SpendingVerifier, Strategy, Verifier
 from nlrl.core.usage import Budget, Phase, Spend, Usage
 
 __all__ = [
     "ANSWER_PHRASE", "Answer", "BankError", "Budget", "BudgetExhausted", "Candidate", "Capabilities",
     "CodeTests", "Completion", "DataError", "Delta", "Environment", "Finish", "Gist", "Message", "MissingExtra",
     "Model", "ModelError", "ModelMissing", "ModelRefused", "ModelUnavailable", "NlrlError", "NotInBank",
-    "Phase", "Prices", "Problem", "PromptTooLong", "Request", "Sampling", "SandboxUnavailable", "Score",
-    "Spend", "SpendingVerifier", "Stopped", "Strategy", "TaskType", "TokenLogprob", "UnknownName", "Usage",
+    "Phase", "PricedVerifier", "Prices", "Problem", "PromptTooLong", "Request", "Sampling", "SandboxUnavailable",
+    "Score", "Spend", "SpendingVerifier", "Stopped", "Strategy", "TaskType", "TokenLogprob", "UnknownName", "Usage",
     "UserError", "Verdict", "Verifier", "VerifierError", "assistant", "system", "user",
 ]  # fmt: skip

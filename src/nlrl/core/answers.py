@@ -48,6 +48,7 @@ class Candidate:
     answer       what was read out of the text, None if nothing could be
     parents      ids of the candidates it was revised or merged from
     path_tokens  completion tokens on the longest chain that ends here (latency in tokens)
+    probes       answers forced out of it at growing token counts: ((tokens, answer), ...)
     """
 
     id: str
@@ -56,6 +57,7 @@ class Candidate:
     score: Score | None = None
     parents: tuple[str, ...] = ()
     path_tokens: int = 0
+    probes: tuple[tuple[int, str | None], ...] = ()
 
     @property
     def text(self) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from nlrl.core.answers import Answer, Candidate, Score
 from nlrl.core.completions import Capabilities, Completion, Delta, Message, Request
 from nlrl.core.problems import Problem
+from nlrl.core.usage import Spend
 
 if TYPE_CHECKING:
     from nlrl.compute import Compute
@@ -49,6 +50,16 @@ class SpendingVerifier(Verifier, Protocol):
     which takes the verifier's own model (None: the solver's) and returns one that charges the ledger."""
 
     def metered(self, meter: Callable[[Model | None], Model]) -> Verifier: ...
+
+
+@runtime_checkable
+class PricedVerifier(Verifier, Protocol):
+    """A verifier that computes without a `Model`: a reward model of its own, in this process or on a server.
+
+    price  an upper bound of what scoring would cost (tokens read, FLOPs): it is reserved before, and charged after
+    """
+
+    async def price(self, problem: Problem, candidates: Sequence[Candidate]) -> Spend: ...
 
 
 class Strategy(Protocol):

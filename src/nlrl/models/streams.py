@@ -124,8 +124,8 @@ class Assembler:
         self.text += text
         self.reasoning += reasoning
         self._logprobs += logprobs
+        self._gist.add(tokens, logprobs)  # also of a piece without text: half a character, held back
         if text:
-            self._gist.add(tokens, logprobs)
             self._apply_rules()
         shown = self._show(len(self.text) if self.stopped else len(self.text) - self._held_back())
         if not (shown or reasoning or tokens or logprobs):
