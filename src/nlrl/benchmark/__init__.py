@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nlrl.benchmark.records import PANEL, Record, latest, read_records
     from nlrl.benchmark.run import Progress, Run, Standing, run_benchmark
     from nlrl.benchmark.summary import Summary, summarise
+    from nlrl.benchmark.trace_weights import fit_races, fit_trace_weights
 
 _HOMES = {
     "config": ("RunConfig", "read_config"),
@@ -30,13 +31,14 @@ _HOMES = {
     "records": ("PANEL", "Record", "latest", "read_records"),
     "run": ("Progress", "Run", "Standing", "run_benchmark"),
     "summary": ("Summary", "summarise"),
+    "trace_weights": ("fit_races", "fit_trace_weights"),
 }
 
 __all__ = [
     "Imported", "Interval", "PANEL", "Progress", "Record", "Run", "RunConfig", "Standing", "Summary", "best_of_k",
-    "bootstrap", "calibration_error", "export_panels", "import_panels", "latest", "majority_at_k", "mean_interval",
-    "paired_difference", "pass_at_k", "read_config", "read_records", "run_benchmark", "summarise",
-    "weighted_at_k",
+    "bootstrap", "calibration_error", "export_panels", "fit_races", "fit_trace_weights", "import_panels", "latest",
+    "majority_at_k", "mean_interval", "paired_difference", "pass_at_k", "read_config", "read_records",
+    "run_benchmark", "summarise", "weighted_at_k",
 ]  # fmt: skip
 
 

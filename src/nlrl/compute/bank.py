@@ -147,6 +147,18 @@ class Bank:
         wanted = set(indices)
         return {idx: _decode_draw(blob) for idx, blob in rows if idx in wanted}
 
+    async def get_all(self, key: str) -> dict[int, Draw]:
+        """All recorded draws of a family."""
+        rows = await self._run(self._rows, "SELECT idx, draw FROM samples WHERE key = ?", (key,))
+        return {idx: _decode_draw(blob) for idx, blob in rows}
+
+    async def get_all_cancelled(self, key: str) -> dict[int, int]:
+        """Tokens of all cancelled draws of a family."""
+        return dict(await self._run(self._rows, "SELECT idx, tokens FROM cancelled WHERE key = ?", (key,)))
+
+    def _rows(self, query: str, args: tuple[Any, ...]) -> list[Any]:
+        return self._db.execute(query, args).fetchall()
+
     async def put(
         self, key: str, draws: Mapping[int, Draw], *, model: str, problem_id: str | None = None, request: Any = None
     ) -> None:
@@ -227,10 +239,9 @@ class Bank:
     def _now(self, query: str, args: tuple[Any, ...] = ()) -> list[Any]:
         self._must_be_open()
 
-        def work() -> list[Any]:
-            return self._db.execute(query, args).fetchall()
-
-        return self._call(work) if self.path is None else self._thread.submit(self._call, work).result()
+        if self.path is None:
+            return self._call(self._rows, query, args)
+        return self._thread.submit(self._call, self._rows, query, args).result()
 
     def _must_be_open(self) -> None:
         if self._closed:

@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from nlrl.compute.bank import Bank, Draw
 from nlrl.compute.ledger import Hold, Ledger
 from nlrl.compute.purse import MeteredModel, Purse, longest, with_max_tokens
+from nlrl.compute.traces import ProbePlan, Watch, watching
 from nlrl.core import (
     ANSWER_PHRASE,
     Answer,
@@ -73,6 +74,9 @@ class _Shared:
     begun: float = field(default_factory=time.monotonic)
     drawn: int = 0  # candidates so far: names them
     next_index: Counter[str] = field(default_factory=Counter)
+    given: dict[str, deque[tuple[str, Draw]]] = field(default_factory=dict)  # probed, for whoever samples next
+    judges: dict[str, Verifier] = field(default_factory=dict)
+    scores: dict[tuple[int, str, str], Score] = field(default_factory=dict)  # by verifier, candidate and text
     failed: list[Completion] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -138,16 +142,35 @@ class Compute:
 
     def verifier(self, name: str = "default") -> Verifier:
         """The verifier registered under a name; "default" is this handle's own, or else "auto"."""
-        if name != "default":
-            return get_verifier(name)
-        return self._shared.verifier or get_verifier("auto")
+        if name == "default" and self._shared.verifier is not None:
+            return self._shared.verifier
+        return self._shared.judges.setdefault(name, get_verifier("auto" if name == "default" else name))
 
     def note(self, text: str) -> None:
         """Add a note to the answer, once."""
         if text not in self._shared.notes:
             self._shared.notes.append(text)
 
+    def adopt(self, sampling: Sampling) -> None:
+        """Make `sampling` the default of every draw from here on, over what was set before."""
+        self._shared.sampling = _over(self._shared.sampling, sampling)
+
+    def narrow(self, *, tokens: int) -> None:
+        """Lower the budget to `tokens` in all, what is spent included; a limit that is lower already stays."""
+        limit = self.ledger.budget.tokens
+        self.ledger.budget = replace(self.ledger.budget, tokens=tokens if limit is None else min(limit, tokens))
+
     # --- attempts
+
+    async def probe(self, problem: Problem, n: int) -> list[Candidate]:
+        """The first n attempts, charged as a probe. Whoever samples the same way next gets them as its own first
+        ones, without paying again: knowing how hard a problem is costs only what was not needed for solving it."""
+        request = with_max_tokens(Request(self.prompt(problem), self._shared.sampling))
+        key = Purse.key(self.model, request, problem)
+        given = self._shared.given.setdefault(key, deque())
+        wave = self._waves(problem, n, n, None, "", (), Phase.PROBE, None, given)
+        async with aclosing(wave) as waves:
+            return [attempt async for attempt in waves]
 
     async def sample(
         self,
@@ -186,6 +209,21 @@ class Compute:
             yield attempts
         finally:
             await attempts.aclose()
+
+    def traces(
+        self,
+        problem: Problem,
+        *,
+        probes: ProbePlan | None = None,
+        every: int | None = None,
+        sampling: Sampling | None = None,
+    ) -> AbstractAsyncContextManager[Watch]:
+        """Attempts in flight under a token clock; `nlrl.compute.traces` says how it runs and what it charges.
+
+        probes  when running traces are asked for the answer they would give now
+        every   live only: tokens that all traces grow by at a time; None draws them whole
+        """
+        return watching(self, problem, probes, every, sampling)
 
     async def revise(
         self, problem: Problem, messages: tuple[Message, ...], *, parents: Sequence[Candidate], n: int = 1
@@ -233,6 +271,7 @@ class Compute:
         if self.ledger.blocker(sum(bounds, Spend())) is None:
             async with asyncio.TaskGroup() as group:
                 growing = [group.create_task(grow(stem)) for stem in stems]
+            self.candidates.sort(key=_number)  # drawn side by side, they came as they ended
             return [task.result() for task in growing]
         # side by side, what still fits would depend on which ends first, and a replay would differ from the live run
         return [await grow(stem) for stem in stems]
@@ -288,11 +327,18 @@ class Compute:
         parents: Sequence[Candidate],
         phase: Phase,
         sampling: Sampling | None,
+        keep: deque[tuple[str, Draw]] | None = None,
     ) -> AsyncGenerator[Candidate, None]:
         prompt = messages if messages is not None else self.prompt(problem)
         origin = max([0, *(p.path_tokens for p in parents)]) if parents else self.path_tokens
+        shared_ids = {c.id: c for c in self.candidates} if self._shared.given and keep is None else {}
         async with aclosing(self._draws(problem, n, wave, prompt, prefill, phase, sampling)) as draws:
             async for name, draw in draws:
+                if (probed := shared_ids.get(name)) is not None:
+                    yield probed
+                    continue
+                if keep is not None:
+                    keep.append((name, draw))
                 c = draw.completion
                 attempt = Candidate(
                     id=name,
@@ -320,6 +366,10 @@ class Compute:
         shared, model = self._shared, self.model
         request = with_max_tokens(Request(messages, _over(shared.sampling, sampling), prefill=prefill))
         left = n
+        given = shared.given.get(Purse.key(model, request, problem)) if phase is not Phase.PROBE else None
+        while given and left > 0:
+            left -= 1
+            yield given.popleft()
         while left > 0:
             key = Purse.key(model, request, problem)
             ask = replace(request, n=min(left, wave), first_index=shared.next_index[key])
@@ -393,8 +443,14 @@ class Compute:
         Raises VerifierError if the verifier breaks its contract (wrong number of scores).
         """
         verifier = verifier or self.verifier()
+        known = {c.id: s for c in candidates if (s := self._shared.scores.get((id(verifier), c.id, c.text)))}
+        if known:  # a judgement is bought once
+            fresh = [c for c in candidates if c.id not in known]
+            judged = iter(await self.score(problem, fresh, verifier))
+            return [replace(c, score=known[c.id]) if c.id in known else next(judged) for c in candidates]
         if not candidates:
             return []
+        asked = verifier
         if isinstance(verifier, SpendingVerifier):
             verifier = verifier.metered(self._metered)
         try:
@@ -417,6 +473,8 @@ class Compute:
                 "it must give one each, in order."
             )
         scored = [replace(c, score=s) for c, s in zip(candidates, scores, strict=True)]
+        if self._shared.given:  # after a probe: the strategy may ask for the same judgements
+            self._shared.scores.update({(id(asked), c.id, c.text): s for c, s in zip(candidates, scores, strict=True)})
         by_id = {c.id: c for c in scored}
         self.candidates = [by_id.get(c.id, c) for c in self.candidates]
         return scored
@@ -438,7 +496,8 @@ class Compute:
         try:
             yield
         finally:
-            self.ledger.settle(hold, Phase.VERIFY, bound)
+            told = getattr(verifier, "spent", None)  # what a server reported, where the bound was not exact
+            self.ledger.settle(hold, Phase.VERIFY, (told and told(problem, candidates)) or bound)
 
     def _metered(self, model: Model | None) -> Model:
         return MeteredModel(self._shared.purse, self.ledger, model or self.model)
@@ -510,6 +569,10 @@ def _grown(stem: Candidate | None, piece: Candidate, stop: str, problem: Problem
 
 def _answer_in(text: str, problem: Problem) -> str | None:
     return extract_answer(text, problem).answer
+
+
+def _number(candidate: Candidate) -> int:
+    return int(candidate.id[1:])
 
 
 def _named(watch: Watcher | None, names: list[str]) -> Callable[[Delta], None] | None:

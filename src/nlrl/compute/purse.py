@@ -127,7 +127,7 @@ class Purse:
         if isinstance(model, ReplayModel):
             recorded = await self._recorded(model, request, problem)
             if model.is_panel:  # drawn elsewhere under limits we do not know, but what they cost we know exactly
-                return lambda n, _: bill(model, recorded[:n])
+                return lambda n, _: replace(bill(model, recorded[:n]), calls=n)
             length = max((d.completion.prompt_tokens for d in recorded), default=0)
         else:
             length = await self.prompt_bound(model, request.messages, request.prefill)

@@ -56,7 +56,8 @@ class SpendingVerifier(Verifier, Protocol):
 class PricedVerifier(Verifier, Protocol):
     """A verifier that computes without a `Model`: a reward model of its own, in this process or on a server.
 
-    price  an upper bound of what scoring would cost (tokens read, FLOPs): it is reserved before, and charged after
+    price  an upper bound of what scoring would cost (tokens read, FLOPs): it is reserved before, and charged after,
+           unless a method `spent(problem, candidates) -> Spend | None` then knows better
     """
 
     async def price(self, problem: Problem, candidates: Sequence[Candidate]) -> Spend: ...

@@ -19,8 +19,14 @@ if TYPE_CHECKING:
     from nlrl.rewards.judge import LLMJudge
     from nlrl.rewards.math import MathVerifier
     from nlrl.rewards.mocks import MockRewardModel
+    from nlrl.rewards.process_confidence import ConfidencePRM
+    from nlrl.rewards.process_hf import HuggingFacePRM
+    from nlrl.rewards.process_judge import JudgePRM
+    from nlrl.rewards.process_server import ServerPRM
+    from nlrl.rewards.process_steps import steps_of
+    from nlrl.rewards.process_trained import TrainedPRM, load_prm
     from nlrl.rewards.reference import ReferenceVerifier
-    from nlrl.rewards.registry import VERIFIER_NAMES, AutoVerifier, get_verifier
+    from nlrl.rewards.registry import VERIFIER_NAMES, VERIFIER_PREFIXES, AutoVerifier, get_verifier
     from nlrl.rewards.text import TextVerifier
 
 _HOMES = {
@@ -30,12 +36,16 @@ _HOMES = {
     "TextVerifier": "text", "VERIFIER_NAMES": "registry", "canonical": "equivalence",
     "default_equivalence": "equivalence", "extract_answer": "extraction", "get_verifier": "registry",
     "match_choice": "choices",
+    "ConfidencePRM": "process_confidence", "HuggingFacePRM": "process_hf", "JudgePRM": "process_judge",
+    "ServerPRM": "process_server", "TrainedPRM": "process_trained", "VERIFIER_PREFIXES": "registry",
+    "load_prm": "process_trained", "steps_of": "process_steps",
 }  # fmt: skip
 
 __all__ = [
-    "VERIFIER_NAMES", "AutoVerifier", "CodeVerifier", "Composite", "ConstraintVerifier", "Equivalence", "Extraction",
-    "LLMJudge", "MathVerifier", "MockRewardModel", "ReferenceVerifier", "SelfCertainty", "TextVerifier", "canonical",
-    "default_equivalence", "extract_answer", "get_verifier", "match_choice",
+    "VERIFIER_NAMES", "VERIFIER_PREFIXES", "AutoVerifier", "CodeVerifier", "Composite", "ConfidencePRM",
+    "ConstraintVerifier", "Equivalence", "Extraction", "HuggingFacePRM", "JudgePRM", "LLMJudge", "MathVerifier",
+    "MockRewardModel", "ReferenceVerifier", "SelfCertainty", "ServerPRM", "TextVerifier", "TrainedPRM", "canonical",
+    "default_equivalence", "extract_answer", "get_verifier", "load_prm", "match_choice", "steps_of",
 ]  # fmt: skip
 
 

@@ -1,13 +1,19 @@
 """Verifiers by name, as the command line and records write them.
 
-get_verifier("auto")   what may honestly be used to choose between answers of this problem
+get_verifier("auto")                  what may honestly be used to choose between answers of this problem
+get_verifier("prm:math.prm.json")     a reward model that `nlrl train prm` made
+get_verifier("hf_prm:ORG/NAME")       one of the Hugging Face world: "hf_prm:PATH?family=value_head"
+get_verifier("server_prm:http://localhost:8000?model=NAME&route=pooling")    one behind vLLM or SGLang
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from urllib.parse import parse_qsl
 
-from nlrl.core import Candidate, Problem, Score, UnknownName, Verifier
+from nlrl.core import Candidate, Problem, Score, UnknownName, UserError, Verifier
 from nlrl.rewards.confidence import SelfCertainty
 from nlrl.rewards.constraints import ConstraintVerifier
 
@@ -63,6 +69,18 @@ def _mock() -> Verifier:
     return MockRewardModel()
 
 
+def _process_judge() -> Verifier:
+    from nlrl.rewards.process_judge import JudgePRM
+
+    return JudgePRM()
+
+
+def _process_confidence(measure: str = "mean_logprob") -> Verifier:
+    from nlrl.rewards.process_confidence import ConfidencePRM
+
+    return ConfidencePRM(measure)  # type: ignore[arg-type]
+
+
 _VERIFIERS: dict[str, Callable[[], Verifier]] = {
     "auto": AutoVerifier,
     "reference": _reference,  # the grader: it knows the solution
@@ -73,12 +91,80 @@ _VERIFIERS: dict[str, Callable[[], Verifier]] = {
     "lowest_group": lambda: SelfCertainty("lowest_group"),
     "judge": _judge,
     "mock": _mock,
+    # these give a value for each step, and so can guide a search
+    "process_confidence": _process_confidence,
+    "process_self_certainty": lambda: _process_confidence("self_certainty"),
+    "process_lowest_group": lambda: _process_confidence("lowest_group"),
+    "process_judge": _process_judge,
 }
 VERIFIER_NAMES = tuple(sorted(_VERIFIERS))
 
 
 def get_verifier(name: str) -> Verifier:
-    """A new verifier. Raises UnknownName with the nearest names."""
-    if name not in _VERIFIERS:
-        raise UnknownName("verifier", name, VERIFIER_NAMES)
-    return _VERIFIERS[name]()
+    """A verifier; reward models in a file, in this process or on a server are opened once and shared.
+
+    Raises UnknownName with the nearest names, UserError where a reward model cannot be opened as asked.
+    """
+    if name in _VERIFIERS:
+        return _VERIFIERS[name]()
+    prefix, colon, rest = name.partition(":")
+    if not colon or prefix not in _OPENERS:
+        known = [*VERIFIER_NAMES, *VERIFIER_PREFIXES]
+        raise UnknownName("verifier", f"{prefix}:" if colon else name, known)
+    if not rest:
+        raise UserError(f"The verifier {name!r} says no place. Example: {_EXAMPLES[prefix]}")
+    return _OPENERS[prefix](rest)
+
+
+def _open_trained(path: str) -> Verifier:
+    file = Path(path).expanduser()
+    stat = file.stat() if file.is_file() else None
+    return _trained(str(file), (stat.st_mtime_ns, stat.st_size) if stat else None)
+
+
+@functools.lru_cache(maxsize=16)
+def _trained(path: str, version: tuple[int, int] | None) -> Verifier:
+    from nlrl.rewards.process_trained import load_prm
+
+    return load_prm(path)
+
+
+@functools.lru_cache(maxsize=4)
+def _open_hf(spec: str) -> Verifier:
+    from nlrl.rewards.process_hf import HuggingFacePRM
+
+    path, options = _options("hf_prm", spec, ("family", "layout", "device", "dtype"))
+    return HuggingFacePRM(path, **options)  # type: ignore[arg-type]
+
+
+@functools.lru_cache(maxsize=16)
+def _open_server(spec: str) -> Verifier:
+    from nlrl.rewards.process_server import ServerPRM
+
+    url, options = _options("server_prm", spec, ("model", "route", "layout", "activation", "per"))
+    if "model" not in options:
+        raise UserError(f"The verifier server_prm:{url} names no model. Example: {_EXAMPLES['server_prm']}")
+    return ServerPRM(url, **options)  # type: ignore[arg-type]
+
+
+def _options(prefix: str, spec: str, known: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """The place, and what stands behind its question mark. Raises UnknownName for other options."""
+    place, _, query = spec.partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    for name in options:
+        if name not in known:
+            raise UnknownName(f"option of {prefix}", name, known)
+    return place, options
+
+
+_OPENERS: dict[str, Callable[[str], Verifier]] = {
+    "prm": _open_trained,
+    "hf_prm": _open_hf,
+    "server_prm": _open_server,
+}
+_EXAMPLES = {
+    "prm": "prm:math.prm.json",
+    "hf_prm": "hf_prm:Qwen/Qwen2.5-Math-PRM-7B",
+    "server_prm": "server_prm:http://localhost:8000?model=Qwen/Qwen2.5-Math-PRM-7B",
+}
+VERIFIER_PREFIXES = tuple(f"{prefix}:" for prefix in sorted(_OPENERS))

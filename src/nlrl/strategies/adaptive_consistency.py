@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from math import comb
-
 from nlrl.compute import Compute
 from nlrl.core import Answer, Candidate, Problem, Stopped
-from nlrl.strategies.voting import Vote, count_votes
+from nlrl.strategies.lead import leader_holds
+from nlrl.strategies.running_vote import RunningVote
+from nlrl.strategies.voting import count_votes
+
+__all__ = ["adaptive_consistency", "leader_holds"]
 
 
 async def adaptive_consistency(
@@ -21,30 +23,16 @@ async def adaptive_consistency(
     may stop too early when the first few attempts agree by accident.
     """
     attempts: list[Candidate] = []
+    running = RunningVote(problem)
     settled = False
     async with compute.sampling(problem, n, wave=wave) as stream:
         async for attempt in stream:
             attempts.append(attempt)
-            vote = await count_votes(problem, attempts)
-            if len(attempts) > 1 and _lead(vote) > threshold:
+            await running.add(attempt.answer)
+            if len(attempts) > 1 and leader_holds(*running.top_two()) > threshold:
                 settled = True
                 break
     vote = await count_votes(problem, attempts)
     stopped = Stopped.SETTLED if settled else Stopped.DONE
-    return compute.answer(vote.leader, confidence=_lead(vote) * vote.share if vote.parties else 0.0, stopped=stopped)
-
-
-def _lead(vote: Vote) -> float:
-    first, second = ([len(p.members) for p in vote.parties] + [0, 0])[:2]
-    return leader_holds(first, second)
-
-
-def leader_holds(first: int, second: int) -> float:
-    """P(p > 1/2) under Beta(first + 1, second + 1): whether the leader is the more common of the two answers.
-
-    For whole numbers the regularised incomplete beta function is a binomial sum, so no library is needed.
-    """
-    if first == 0:
-        return 0.0
-    n = first + second + 1
-    return sum(comb(n, k) for k in range(first + 1)) / 2**n
+    sure = leader_holds(*running.top_two()) * vote.share if vote.parties else 0.0
+    return compute.answer(vote.leader, confidence=sure, stopped=stopped)

@@ -30,6 +30,16 @@ _PLACES = {
         "adaptive_consistency",
         "self_refine",
         "divide_and_conquer",
+        "beam_search",
+        "lookahead_search",
+        "dvts",
+        "mcts",
+        "ab_mcts",
+        "revisions",
+        "early_stopping",
+        "probe_gate",
+        "finish_order",
+        "umpire",
     )
 }
 

@@ -74,7 +74,7 @@ def test_version(nlrl):
         (["solve", ""], "question is empty"),
         (["solve", " \n "], "question is empty"),
         (["solve", "hi", "--strategy", "bets_of_n"], "best_of_n"),
-        (["solve", "hi", "--strategy", "best_of_n(m=3)"], "Known: n, select"),
+        (["solve", "hi", "--strategy", "best_of_n(m=3)"], "Known: aggregate, n, select"),
         (["solve", "hi", "--strategy", "best_of_n(n=0)"], "at least 1"),
         (["solve", "hi", "--strategy", "best_of_n(n="], "Example: best_of_n"),
         (["solve", "hi", "--budget", "tokens=0"], "zero tokens"),

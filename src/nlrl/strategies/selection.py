@@ -1,0 +1,49 @@
+"""Which of the scored attempts becomes the answer.
+
+weighted  best-of-N weighted: the class of equivalent answers with the largest sum of scores
+          (Li et al. 2023, 2206.02336; Snell et al. 2024, section 5.1)
+best      the one attempt with the highest score
+majority  the most common answer, whatever the scores
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nlrl.core import Candidate, Problem, UnknownName
+from nlrl.strategies.voting import count_votes
+
+SELECTIONS = ("weighted", "best", "majority")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """best: the chosen attempt; share: the part of all weight that its answer has, None if nothing weighs;
+    tied: whether the first two classes weigh the same (never for select=best)."""
+
+    best: Candidate | None
+    share: float | None
+    tied: bool
+
+
+def check_selection(select: str, allowed: Sequence[str] = SELECTIONS) -> None:
+    """Raises UnknownName for a selection that does not exist."""
+    if select not in allowed:
+        raise UnknownName("selection", select, allowed)
+
+
+def worth(candidate: Candidate) -> float:
+    """A candidate's score; 0 where it has none."""
+    return candidate.score.value if candidate.score else 0.0
+
+
+async def select_answer(problem: Problem, attempts: Sequence[Candidate], select: str) -> Selection:
+    """Choose among scored attempts. Raises UnknownName for an unknown `select`."""
+    check_selection(select)
+    weights = [1.0] * len(attempts) if select == "majority" else [worth(c) for c in attempts]
+    vote = await count_votes(problem, attempts, weights)
+    best = max(attempts, key=worth, default=None) if select == "best" else vote.leader
+    total = sum(weights)
+    share = next((p.weight / total for p in vote.parties if best in p.members), None) if total > 0 else None
+    return Selection(best, share, vote.tied and select != "best")
