@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     )
     from nlrl.functions import (
         best_of_n_generate,
+        compute_optimal_scaling,
         divide_and_conquer,
         save_results_to_json,
         self_consistency_selection,
@@ -59,7 +60,8 @@ _PLACES = {
         "Request", "Sampling", "Score", "Strategy", "TaskType", "Usage", "UserError", "Verdict", "Verifier",
     ),
     "nlrl.functions": (
-        "best_of_n_generate", "divide_and_conquer", "save_results_to_json", "self_consistency_selection", "self_refine",
+        "best_of_n_generate", "compute_optimal_scaling", "divide_and_conquer", "save_results_to_json",
+        "self_consistency_selection", "self_refine",
     ),
     "nlrl.cli.logs": ("setup_logging",),
     "nlrl.models": ("generate_with_gist", "load_model"),
@@ -73,9 +75,9 @@ _HOME = {name: module for module, names in _PLACES.items() for name in names}
 __all__ = [
     "Answer", "Bank", "Budget", "Candidate", "CodeTests", "Completion", "Compute", "Gist", "Message", "Model",
     "NlrlError", "Problem", "ReplayModel", "Request", "Sampling", "Score", "Strategy", "TaskType", "Usage",
-    "UserError", "Verdict", "Verifier", "best_of_n_generate", "classify_task", "divide_and_conquer",
-    "generate_with_gist", "get_dynamic_prompt", "get_verifier", "load_model", "load_problems", "run_tests",
-    "save_results_to_json", "self_consistency_selection", "self_refine", "setup_logging", "solve",
+    "UserError", "Verdict", "Verifier", "best_of_n_generate", "classify_task", "compute_optimal_scaling",
+    "divide_and_conquer", "generate_with_gist", "get_dynamic_prompt", "get_verifier", "load_model", "load_problems",
+    "run_tests", "save_results_to_json", "self_consistency_selection", "self_refine", "setup_logging", "solve",
 ]  # fmt: skip
 
 

@@ -34,6 +34,7 @@ from nlrl.core import (
     UserError,
     Verifier,
 )
+from nlrl.rewards import get_verifier
 from nlrl.strategies import get_strategy, parse_strategy, solve
 from nlrl.strategies.voting import count_votes
 from nlrl.tasks import classify_task
@@ -83,6 +84,57 @@ def divide_and_conquer(
 ) -> Answer:
     """Split into at most `parts` questions, answer them in order, solve the whole with those answers in view."""
     return _run(f"divide_and_conquer(parts={parts})", prompt, model, tokenizer, None, budget, sampling, bank)
+
+
+_DIFFICULTIES = {"easy": 0.85, "medium": 0.5, "hard": 0.15}  # as pass@1
+
+
+def compute_optimal_scaling(
+    prompt: str | Problem,
+    difficulty: float | str | None,
+    compute_budget: int | Budget | None,
+    model: Any,
+    tokenizer: Any = None,
+    *,
+    policy: str | Path | None = None,
+    reward_model: RewardModel | str | None = None,
+    sampling: Sampling | None = None,
+    bank: Bank | None = None,
+) -> Answer:
+    """Spend a budget as the calibrated policy says for a problem of this difficulty (Snell et al. 2024, 2408.03314).
+
+    difficulty      "easy", "medium", "hard", the chance in [0, 1] that one attempt is right, or None: predicted from
+                    a probe, which is charged
+    compute_budget  tokens, or a Budget, or None
+    policy          a file made by `nlrl calibrate`; without one a built-in default is used, and the answer says so
+
+    Raises UserError for a difficulty that is none of these, or a policy of another model.
+    """
+    from nlrl.scaling.auto import follow
+    from nlrl.scaling.policy import check_model, default_policy, load_policy
+
+    plan = default_policy() if policy is None else load_policy(policy)
+    known = _pass_at_1(difficulty)
+    budget = compute_budget if isinstance(compute_budget, Budget) else Budget(tokens=compute_budget)
+
+    async def run(problem: Problem, compute: Compute) -> Answer:
+        if policy is not None:
+            check_model(plan, compute.model.name, str(policy))
+        for note in (*(plan.notes if policy is None else ()), *plan.doubts(problem)):
+            compute.note(note)
+        return await follow(plan, problem, compute, known=known)
+
+    return _run(run, prompt, model, tokenizer, reward_model, budget, sampling, bank)
+
+
+def _pass_at_1(difficulty: float | str | None) -> float | None:
+    if difficulty is None or (isinstance(difficulty, int | float) and 0 <= difficulty <= 1):
+        return difficulty
+    if isinstance(difficulty, str) and difficulty in _DIFFICULTIES:
+        return _DIFFICULTIES[difficulty]
+    raise UserError(
+        f"difficulty must be one of {', '.join(_DIFFICULTIES)}, a chance from 0 to 1, or None; got {difficulty!r}."
+    )
 
 
 def self_consistency_selection(candidates: Sequence[str], *, prompt: str | Problem = "") -> str:
@@ -160,7 +212,7 @@ class _FunctionVerifier:
 
 
 def _run(
-    strategy: str,
+    strategy: str | Strategy,
     prompt: str | Problem,
     model: Any,
     tokenizer: Any,
@@ -174,8 +226,10 @@ def _run(
         raise UserError("The prompt is empty; ask something.")
     run: str | Strategy = strategy
     verifier: Verifier | None = None
-    if isinstance(reward_model, str):
-        spec = parse_strategy(strategy)
+    if isinstance(reward_model, str) and not isinstance(strategy, str):
+        verifier = get_verifier(reward_model)
+    elif isinstance(reward_model, str):
+        spec = parse_strategy(str(strategy))
         run = get_strategy(dataclasses.replace(spec, parameters={**spec.parameters, "verifier": reward_model}))
     elif isinstance(reward_model, Verifier):
         verifier = reward_model

@@ -37,7 +37,7 @@ def save_png(summary: Summary, path: Path) -> Path:
 
 def picture(summary: Summary, domains: Sequence[DomainSummary], *, theme: str = "light", title: bool = True) -> bytes:
     """A PNG of the given domains side by side, at most three to a row."""
-    figure_class, rc_context = _matplotlib()
+    figure_class, rc_context = matplotlib_parts()
     columns = 2 if len(domains) == 4 else min(len(domains), 3)
     rows = math.ceil(len(domains) / columns)
     with rc_context({"font.size": 10, "axes.titlesize": 11, "svg.fonttype": "none"}):
@@ -83,10 +83,10 @@ def _draw(axes: Axes, domain: DomainSummary, styles: dict[str, tuple[str, str]],
         mean, low, high = (100 * x for x in s.accuracy)
         axes.errorbar(
             [tokens], [mean], yerr=[[mean - low], [high - mean]], fmt=marker, color=colour, ms=8, mec=ink, mew=0.8,
-            ecolor=colour, elinewidth=1.4, capsize=3, label=_drawable(s.name), zorder=3,
+            ecolor=colour, elinewidth=1.4, capsize=3, label=drawable(s.name), zorder=3,
         )  # fmt: skip
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(_locator())
+    axes.xaxis.set_major_locator(locator(*axes.get_xlim()))
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
     axes.xaxis.set_minor_formatter(lambda *_: "")
     axes.set_ylim(-2, 102)
@@ -121,7 +121,7 @@ def _finish(figure: Figure, grid: Any, summary: Summary, theme: str, title: bool
         run = summary.run
         about = f"{run.get('model_name', 'model')} on {run.get('data') or run.get('name', 'a benchmark')}"
         what = "mean accuracy with 95 % bootstrap intervals over problems"
-        figure.suptitle(f"{_drawable(about[:110])}\n{what}", color=ink, fontsize=11)
+        figure.suptitle(f"{drawable(about[:110])}\n{what}", color=ink, fontsize=11)
     labels: dict[str, Any] = {}
     for axes in grid:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -133,7 +133,7 @@ def _finish(figure: Figure, grid: Any, summary: Summary, theme: str, title: bool
         )  # fmt: skip
 
 
-def _drawable(text: str) -> str:
+def drawable(text: str) -> str:
     """What the font has, with dollar signs that do not begin a formula; anything else becomes a question mark."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
@@ -141,8 +141,8 @@ def _drawable(text: str) -> str:
     return "".join(c if ord(c) in known else "?" for c in text).replace("$", r"\$")
 
 
-def _matplotlib() -> Any:
-    """Figure without pyplot: no global state, no display, safe in any thread."""
+def matplotlib_parts() -> Any:
+    """`Figure` and `rc_context`. Figure without pyplot: no global state, no display, safe in any thread."""
     try:
         from matplotlib import rc_context
         from matplotlib.figure import Figure
@@ -151,7 +151,9 @@ def _matplotlib() -> Any:
     return Figure, rc_context
 
 
-def _locator() -> Any:
+def locator(low: float, high: float) -> Any:
+    """Where a log axis from `low` to `high` has its ticks: denser where it spans little."""
     from matplotlib.ticker import LogLocator
 
-    return LogLocator(base=10, subs=(1.0, 2.0, 5.0), numticks=12)
+    subs = (1.0, 1.1, 1.2, 1.3, 1.5, 1.7, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0) if high < 3 * low else (1.0, 2.0, 5.0)
+    return LogLocator(base=10, subs=subs, numticks=12)

@@ -18,6 +18,7 @@ _COMMANDS = {
     "bench": ("nlrl.cli.bench:bench", "Measure strategies on data sets; run it again to resume."),
     "report": ("nlrl.cli.report:report", "Accuracy against tokens of a run: table, picture and page."),
     "ls": ("nlrl.cli.runs:ls", "List runs with their model, data and accuracy."),
+    "calibrate": ("nlrl.cli.calibrate:calibrate", "Find out which strategy pays for which difficulty."),
     "train": ("nlrl.cli.train:train", "Train reward models on the model's own attempts."),
     "bank": ("nlrl.cli.bank:bank", "Look into a sample bank, import and export recorded samples."),
     "models": ("nlrl.cli.models:models", "List, fetch and describe model weights."),

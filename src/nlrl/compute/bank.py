@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS samples (
 CREATE TABLE IF NOT EXISTS cancelled (
     key TEXT NOT NULL, idx INTEGER NOT NULL, tokens INTEGER NOT NULL, PRIMARY KEY (key, idx)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS lengths (prompt TEXT PRIMARY KEY, tokens INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS problems (
     panel TEXT NOT NULL, row INTEGER NOT NULL, problem BLOB NOT NULL, PRIMARY KEY (panel, row)
 ) WITHOUT ROWID;
@@ -77,6 +78,11 @@ def sample_key(model: str, messages: Iterable[Message], prefill: str, sampling: 
     content = [model, [[m.role, m.content] for m in messages], prefill, sorted(chosen.items())]
     # escaped to ASCII: a question read from a broken file may hold lone surrogates, and needs a key like any other
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
+
+
+def prompt_key(model: str, messages: Iterable[Message], prefill: str) -> str:
+    """The name of a prompt, however it is sampled."""
+    return sample_key(model, messages, prefill, Sampling())
 
 
 def panel_key(model: str, problem: Problem) -> str:
@@ -191,6 +197,18 @@ class Bank:
     def _get_cancelled(self, key: str, indices: set[int]) -> dict[int, int]:
         rows = self._db.execute("SELECT idx, tokens FROM cancelled WHERE key = ?", (key,))
         return {idx: tokens for idx, tokens in rows if idx in indices}
+
+    async def put_length(self, prompt: str, tokens: int) -> None:
+        """Remember the length of a prompt: a replay under a tight budget must cut where the live run did."""
+        await self._run(self._put_length, prompt, tokens)
+
+    def _put_length(self, prompt: str, tokens: int) -> None:
+        self._db.execute("INSERT OR IGNORE INTO lengths VALUES (?, ?)", (prompt, tokens))
+
+    async def get_length(self, prompt: str) -> int | None:
+        """The length of a prompt in tokens, if it is known."""
+        rows = await self._run(self._rows, "SELECT tokens FROM lengths WHERE prompt = ?", (prompt,))
+        return rows[0][0] if rows else None
 
     @asynccontextmanager
     async def drawing(self, key: str) -> AsyncIterator[None]:

@@ -188,6 +188,13 @@ class Compute:
         async with aclosing(wave) as waves:
             return [attempt async for attempt in waves]
 
+    async def bound(self, problem: Problem, n: int = 1) -> Spend:
+        """The most that the next n attempts may cost: what `sample` reserves for them."""
+        request = with_max_tokens(Request(self.prompt(problem), self._shared.sampling, n))
+        first = self._shared.next_index[Purse.key(self.model, request, problem)]
+        request = replace(request, first_index=first)
+        return (await self._shared.purse.bound(self.model, request, problem))(n, longest(request))
+
     @asynccontextmanager
     async def sampling(
         self,

@@ -48,6 +48,7 @@ class Ledger:
     phases: dict[Phase, Spend] = field(default_factory=dict)
     paid: Spend = field(default_factory=Spend)
     total: Spend = field(default_factory=Spend)  # everything settled so far
+    peak_tokens: int = 0  # the most that was ever spent and held: under a budget of as many, nothing would change
     _held: Spend = field(default_factory=Spend)  # the sum of the open reservations
     _open: int = 0  # their number
     _waiters: deque[asyncio.Future[None]] = field(default_factory=deque)
@@ -77,6 +78,7 @@ class Ledger:
         while ledger is not None:
             ledger._held += bound
             ledger._open += 1
+            ledger.peak_tokens = max(ledger.peak_tokens, ledger.total.tokens + ledger._held.tokens)
             ledger._wake()  # there may be room for one more
             ledger = ledger.parent
         return hold

@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
 
-from nlrl.compute.bank import Bank, Draw, panel_key, sample_key
+from nlrl.compute.bank import Bank, Draw, panel_key, prompt_key, sample_key
 from nlrl.compute.ledger import Hold, Ledger
 from nlrl.core import (
     BudgetExhausted,
@@ -95,6 +95,7 @@ class Purse:
         exact = await model.count_prompt_tokens(messages, prefill)
         if exact is not None:
             self._remember(model, messages, prefill, exact)
+            await self.bank.put_length(prompt_key(model.name, messages, prefill), exact)
             return exact
         # no tokenizer emits more tokens than bytes; chat templates add markers, some a default system prompt
         text = sum(len(m.content.encode("utf-8", "replace")) for m in messages) + len(
@@ -129,6 +130,11 @@ class Purse:
             if model.is_panel:  # drawn elsewhere under limits we do not know, but what they cost we know exactly
                 return lambda n, _: replace(bill(model, recorded[:n]), calls=n)
             length = max((d.completion.prompt_tokens for d in recorded), default=0)
+            if not length:  # not drawn since it did not fit, which must come out again
+                name = prompt_key(model.name, request.messages, request.prefill)
+                length = await self.bank.get_length(name) or await self.prompt_bound(
+                    model, request.messages, request.prefill
+                )
         else:
             length = await self.prompt_bound(model, request.messages, request.prefill)
 

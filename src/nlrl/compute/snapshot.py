@@ -57,6 +57,14 @@ class Snapshot(Bank):
             thrown = self._held(self._thrown, key, await self.behind.get_all_cancelled(key))
         return {i: thrown[i] for i in indices if i in thrown}
 
+    async def put_length(self, prompt: str, tokens: int) -> None:
+        """In the bank behind it."""
+        await self.behind.put_length(prompt, tokens)
+
+    async def get_length(self, prompt: str) -> int | None:
+        """From the bank behind it."""
+        return await self.behind.get_length(prompt)
+
     @asynccontextmanager
     async def drawing(self, key: str) -> AsyncIterator[None]:
         """As the bank behind it."""

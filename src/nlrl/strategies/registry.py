@@ -41,7 +41,7 @@ _PLACES = {
         "finish_order",
         "umpire",
     )
-}
+} | {"auto": "nlrl.scaling.auto:auto"}  # of a higher room, named here so that every room may run it
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ def test_debug_shows_the_traceback(nlrl):
 
 def test_strategies(nlrl):
     code, out, _ = nlrl("strategies")
-    assert code == 0 and "best_of_n(n=8, select=weighted, verifier=default)\n    Draw n" in out
+    assert code == 0 and "best_of_n(aggregate=last, n=8, select=weighted, verifier=default)\n    Draw n" in out
     assert "2203.11171" not in out
     assert "Votes are counted" in nlrl("strategies", "self_consistency(n=3)")[1]
 

@@ -1,0 +1,251 @@
+"""What a calibration found: tables, a CSV of every cell, a picture, and a page that holds them all.
+
+paths = write_report(done, "runs/calibration", parameters=494_000_000)
+# policy.json, cells.csv, report.png, report.html
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nlrl.benchmark.intervals import Floats, Interval, calibration_error, mean_interval
+from nlrl.core import MissingExtra, UserError
+from nlrl.scaling.calibrate import Calibration, same_tokens
+from nlrl.scaling.cells import Cells
+from nlrl.scaling.choose import FOLDS, Picks, fit_sureness, folds, sureness_rows
+from nlrl.scaling.difficulty import oracle_bins, place
+from nlrl.scaling.policy import save_policy
+from nlrl.strategies import parse_strategy
+
+POLICY, CELLS, PICTURE, PAGE = "policy.json", "cells.csv", "report.png", "report.html"
+_RESAMPLES = 2000
+_COLUMNS = (
+    "bin", "probe", "strategy", "cap", "problems", "accuracy", "low", "high", "tokens", "critical_path_tokens",
+    "flops_estimate",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Saving:
+    """The policy's tokens beside a family of strategies at equal accuracy.
+
+    family    such as "best_of_n"
+    accuracy  the highest that both reach
+    ratio     tokens of the family over tokens of the policy, with its paired bootstrap interval over problems; above 1
+              the policy is cheaper. The accuracy to be met is looked up anew in every resample
+    """
+
+    family: str
+    accuracy: float
+    ratio: Interval
+
+
+def family_rows(cells: Cells) -> dict[str, list[int]]:
+    """Rows without a cap by the strategies' names, cheapest first."""
+    rows: dict[str, list[int]] = {}
+    for i, (name, cap) in enumerate(cells.keys):
+        if cap is None:
+            rows.setdefault(parse_strategy(name).name, []).append(i)
+    return {name: sorted(found, key=lambda i: cells.tokens[i].mean()) for name, found in rows.items()}
+
+
+def savings(done: Calibration) -> list[Saving]:
+    """Token ratios at equal accuracy against every family with more than one size, on problems not calibrated on."""
+    found = []
+    for family, rows in family_rows(done.plain).items():
+        if len(rows) > 1:
+            right = [done.plain.right[i] for i in rows]
+            tokens = [done.plain.tokens[i] for i in rows]
+            found.append(token_ratio(family, right, tokens, done.validation.by_price))
+    return found
+
+
+def token_ratio(family: str, right: Sequence[Floats], tokens: Sequence[Floats], picks: Sequence[Picks]) -> Saving:
+    """Tokens of a family of settings over those of a policy, at the highest accuracy that both reach."""
+    ours_right, ours_tokens = np.array([p.right for p in picks]), np.array([p.tokens for p in picks])
+    theirs_right, theirs_tokens = np.array(right), np.array(tokens)
+    judged = np.isfinite(ours_right).all(axis=0) & np.isfinite(theirs_right).all(axis=0)
+    tables = [t[:, judged] for t in (ours_right, ours_tokens, theirs_right, theirs_tokens)]
+    n = int(judged.sum())
+
+    def at(counts: Floats) -> tuple[float, float]:
+        acc, tok, their_acc, their_tok = (t @ counts / n for t in tables)
+        goal = min(acc.max(), their_acc.max())
+        ours = same_tokens(acc.tolist(), tok.tolist(), goal)
+        return goal, same_tokens(their_acc.tolist(), their_tok.tolist(), goal) / ours
+
+    goal, ratio = at(np.ones(n))
+    rng = np.random.default_rng(0)
+    drawn = [at(np.bincount(rng.integers(n, size=n), minlength=n).astype(float))[1] for _ in range(_RESAMPLES)]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Saving(family, float(goal), Interval(float(ratio), float(low), float(high)))
+
+
+@dataclass(frozen=True)
+class Sure:
+    """How honest the confidence is, before and after its calibration, on problems it was not calibrated on."""
+
+    stated: Floats
+    calibrated: Floats
+    right: Floats
+
+    @property
+    def errors(self) -> tuple[float, float]:
+        """Expected calibration error before and after."""
+        right = [bool(r) for r in self.right]
+        return (
+            calibration_error(self.stated.tolist(), right),
+            calibration_error(self.calibrated.tolist(), right),
+        )
+
+
+def confidences(done: Calibration) -> Sure | None:
+    """Stated and calibrated confidence of the policy at price 0; the calibration of each fold comes from the other."""
+    picks = done.validation.by_price
+    fold = folds(len(done.problems), done.settings.seed)
+    stated, calibrated, right = [], [], []
+    for f in range(FOLDS):
+        learned = fit_sureness([_part(p, fold != f) for p in picks])
+        if learned is None:
+            return None
+        here = _part(picks[0], fold == f)
+        rows, verdicts = sureness_rows([here])
+        known = np.isfinite(here.right)
+        said = np.where(np.isfinite(here.stated), here.stated, here.chances)[known]
+        stated.append(np.clip(said, 0, 1))
+        calibrated.append(np.array([learned.steps(learned.line.chance(row)) for row in rows]))
+        right.append(verdicts)
+    return Sure(np.concatenate(stated), np.clip(np.concatenate(calibrated), 0, 1), np.concatenate(right))
+
+
+def _part(p: Picks, chosen: np.ndarray) -> Picks:
+    tables = (t[chosen] for t in (p.rows, p.chances, p.right, p.tokens, p.stated))
+    return Picks(p.cap, p.price, *tables)
+
+
+def bins_of(done: Calibration) -> tuple[np.ndarray, int]:
+    """The bin of every problem by the policy's prediction (by the oracle where it has one bin only), and their number.
+
+    0 is the easiest.
+    """
+    policy = done.policy
+    if policy.borders:
+        chances = [policy.chance(tuple(f)) for f in done.probed.features]
+        return np.array([place(c, policy.borders) for c in chances]), len(policy.bins)
+    known = np.where(np.isfinite(done.plain.pass_at_1), done.plain.pass_at_1, 0.0)
+    bins = np.array(oracle_bins(known.tolist(), done.settings.bins))
+    return bins, int(bins.max()) + 1
+
+
+def write_report(done: Calibration, directory: str | Path, *, parameters: int | None = None) -> list[Path]:
+    """Write the policy and all that explains it; returns the paths. Without matplotlib there is no picture.
+
+    Raises UserError if the directory cannot be written.
+    """
+    from nlrl.scaling.page import save_page
+    from nlrl.scaling.plot import save_png
+
+    here = Path(directory)
+    try:
+        here.mkdir(parents=True, exist_ok=True)
+        save_policy(done.policy, here / POLICY)
+        _write_cells(done, here / CELLS, parameters)
+        paths = [here / POLICY, here / CELLS]
+        try:
+            save_png(done, here / PICTURE)
+            paths.append(here / PICTURE)
+        except MissingExtra:
+            (here / PICTURE).unlink(missing_ok=True)
+        paths.append(save_page(done, here / PAGE))
+    except OSError as error:
+        raise UserError(f"{here} cannot be written: {error.strerror}. Name another directory with --out.") from error
+    return paths
+
+
+def _write_cells(done: Calibration, path: Path, parameters: int | None) -> None:
+    bins, count = bins_of(done)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(_COLUMNS)
+        for probe, cells in ((0, done.plain), (done.settings.probe, done.probed)):
+            for b in (None, *range(count)):
+                here = np.ones(len(bins), dtype=bool) if b is None else bins == b
+                for i, (name, cap) in enumerate(cells.keys):
+                    known = cells.right[i, here]
+                    spread = mean_interval(known[np.isfinite(known)], resamples=1000)
+                    tokens = float(cells.tokens[i, here].mean())
+                    # 2 per parameter and token: prompts that the bank recorded as shared are charged once already
+                    flops = "" if parameters is None else f"{2 * parameters * tokens:.4g}"
+                    out.writerow(
+                        [
+                            "all" if b is None else b + 1,
+                            probe,
+                            name,
+                            "" if cap is None else cap,
+                            int(here.sum()),
+                            *(("" if math.isnan(v) else round(v, 4)) for v in spread),
+                            round(tokens, 1),
+                            round(float(cells.chain[i, here].mean()), 1),
+                            flops,
+                        ]
+                    )
+            if not done.settings.probe:
+                break
+
+
+def tables(done: Calibration) -> list[tuple[str, list[str], list[list[str]]]]:
+    """What people should read first: (title, column names, rows)."""
+    validation = done.validation
+    how = "by difficulty" if validation.probed else "one choice for all problems"
+    found = []
+    rows = []
+    for p in sorted(validation.by_price, key=lambda p: p.tokens.mean()):
+        line = [_percent(p.accuracy), f"{p.tokens.mean():,.0f}", f"{p.price:.3g}"]
+        if not rows or rows[-1][:2] != line[:2]:
+            rows.append(line)
+    found.append((f"The policy ({how}) on problems it had not seen", ["accuracy", "tokens", "price per 1k"], rows))
+    if validation.by_cap:
+        rows = [[f"{p.cap:,}", _percent(p.accuracy), f"{p.tokens.mean():,.0f}"] for p in validation.by_cap]
+        found.append(("The same under budgets per problem", ["budget", "accuracy", "tokens"], rows))
+    rows = [
+        [
+            done.plain.keys[i][0],
+            _percent(mean_interval(known[np.isfinite(known)])),
+            f"{done.plain.tokens[i].mean():,.0f}",
+        ]
+        for at in family_rows(done.plain).values()
+        for i in at
+        for known in [done.plain.right[i]]
+    ]
+    found.append(("Fixed strategies on the same problems", ["strategy", "accuracy", "tokens"], rows))
+    rows = []
+    for b, here in enumerate(done.policy.bins):
+        for o in here.options:
+            if o.cap is None:
+                who = [f"{b + 1}", f"{here.problems}", f"{here.pass_at_1:.2f}"]
+                rows.append([*who, o.strategy, f"{100 * o.accuracy:.0f}", f"{o.tokens:,.0f}"])
+    columns = ["bin", "problems", "pass@1", "efficient strategies", "accuracy", "tokens"]
+    found.append(("What pays where (bin 1 is the easiest; accuracy shrunk towards all bins)", columns, rows))
+    rows = [
+        [s.family, f"{100 * s.accuracy:.1f}", f"{s.ratio.mean:.2f}", f"{s.ratio.low:.2f} to {s.ratio.high:.2f}"]
+        for s in savings(done)
+    ]
+    found.append(
+        ("Tokens of a family over the policy's, at equal accuracy", ["family", "accuracy", "ratio", "95 %"], rows)
+    )
+    sure = confidences(done)
+    if sure is not None:
+        before, after = sure.errors
+        rows = [["as stated", f"{100 * before:.1f}"], ["calibrated", f"{100 * after:.1f}"]]
+        found.append(("Expected calibration error of confidence, in points", ["", "error"], rows))
+    return found
+
+
+def _percent(spread: Interval) -> str:
+    return f"{100 * spread.mean:.1f} ({100 * spread.low:.0f}-{100 * spread.high:.0f})"
