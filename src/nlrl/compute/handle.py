@@ -123,8 +123,10 @@ class Compute:
     @property
     def remaining(self) -> Budget:
         """What may still be spent."""
-        left = None if self._deadline is None else max(self._deadline - time.monotonic(), 0.0)
-        return replace(self.ledger.remaining, seconds=left)
+        return replace(self.ledger.remaining, seconds=self._seconds_left())
+
+    def _seconds_left(self) -> float | None:
+        return None if self._deadline is None else max(self._deadline - time.monotonic(), 0.0)
 
     @property
     def failed(self) -> Sequence[Completion]:
@@ -398,8 +400,11 @@ class Compute:
                 async with aclosing(flow) as draws:
                     while True:
                         try:
-                            async with asyncio.timeout(self.remaining.seconds):
+                            if self._deadline is None:
                                 offset, draw = await anext(draws)
+                            else:
+                                async with asyncio.timeout(self._seconds_left()):
+                                    offset, draw = await anext(draws)
                         except StopAsyncIteration:
                             break
                         if draw.completion.ok:
@@ -416,7 +421,7 @@ class Compute:
         While others hold reservations that may give something back, it waits; None when nothing will ever fit.
         """
         while True:
-            if self.remaining.seconds == 0:
+            if self._seconds_left() == 0:
                 self._stop(Stopped.SECONDS)
                 return None
             bound = await self._shared.purse.bound(self.model, ask, problem)
@@ -461,7 +466,7 @@ class Compute:
         if isinstance(verifier, SpendingVerifier):
             verifier = verifier.metered(self._metered)
         try:
-            async with asyncio.timeout(self.remaining.seconds), self._priced(verifier, problem, candidates):
+            async with asyncio.timeout(self._seconds_left()), self._priced(verifier, problem, candidates):
                 scores = await verifier.score(problem, candidates)
         except TimeoutError:
             self._stop(Stopped.SECONDS)

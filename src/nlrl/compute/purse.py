@@ -65,6 +65,8 @@ def bill(model: Model, draws: Sequence[Draw], cancelled: Sequence[int] = ()) -> 
 
 def price(can: Capabilities, spend: Spend) -> Spend:
     """`spend` with FLOPs (2 per parameter and uncached token: Kaplan et al. 2020) and money filled in."""
+    if not can.prices and not can.parameters:
+        return spend  # replays do this a million times
     fresh = spend.prompt_tokens - spend.cached_tokens
     cost = 0.0
     if can.prices:

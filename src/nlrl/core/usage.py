@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from operator import attrgetter
+from operator import add, attrgetter, sub
 
 
 class Phase(StrEnum):
@@ -49,10 +49,10 @@ class Spend:
         return self.prompt_tokens + self.completion_tokens
 
     def __add__(self, other: Spend) -> Spend:
-        return Spend(*[a + b for a, b in zip(_counts(self), _counts(other), strict=True)])
+        return Spend(*map(add, _counts(self), _counts(other)))
 
     def __sub__(self, other: Spend) -> Spend:
-        return Spend(*[a - b for a, b in zip(_counts(self), _counts(other), strict=True)])
+        return Spend(*map(sub, _counts(self), _counts(other)))
 
 
 # in the order of the fields; ledgers add up millions of these in a replay

@@ -27,7 +27,18 @@ from nlrl.compute.purse import DEFAULT_MAX_TOKENS
 from nlrl.core import Model, Problem, Sampling, Spend, UserError
 from nlrl.rewards.registry import get_verifier
 from nlrl.scaling.cells import Cells, replay_cells
-from nlrl.scaling.choose import Settings, Validation, assemble, cross_validate, fit, fit_sureness, worth
+from nlrl.scaling.choose import (
+    Settings,
+    Validation,
+    as_used,
+    assemble,
+    cross_validate,
+    fit,
+    fit_sureness,
+    folds,
+    held_out_sureness,
+    worth,
+)
 from nlrl.scaling.policy import Level, Policy, Provenance
 from nlrl.strategies import parse_strategy
 from nlrl.strategies.best_of_n import ALTERNATIVES
@@ -230,6 +241,9 @@ def _decide(
     cells = probed if best.probed else plain
     fitted = fit(cells, settings, probed=best.probed)
     notes = [*said, *_notes(plain, best, fitted.sizes, settings)]
+    sure = held_out_sureness(best, folds(len(problems), settings.seed))
+    if sure is not None and not sure.pays:
+        notes.append("Calibrating the confidence made it worse on problems it had not seen: it stays as stated.")
     policy = assemble(
         fitted,
         cells,
@@ -237,7 +251,7 @@ def _decide(
         verifier=verifier,
         probe=settings.probe,
         tasks=tuple(sorted({str(p.task_type) for p in problems if p.task_type})),
-        confidence=fit_sureness(best.by_price),
+        confidence=fit_sureness(as_used(best)) if sure is not None and sure.pays else None,
         expected=tuple(
             Level(round(a.mean, 4), round(a.low, 4), round(a.high, 4), round(float(p.tokens.mean()), 1), p.cap, p.price)
             for p in (*best.by_cap, *best.by_price)

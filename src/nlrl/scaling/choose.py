@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from nlrl.benchmark.intervals import Floats, Interval, bootstrap, mean_interval
+from nlrl.benchmark.intervals import Floats, Interval, bootstrap, calibration_error, mean_interval
 from nlrl.scaling.auto import sureness_features
 from nlrl.scaling.cells import Cells
 from nlrl.scaling.difficulty import edges, place
@@ -211,6 +211,60 @@ def sureness_rows(picks: Sequence[Picks]) -> tuple[Floats, Floats]:
                 x.append(sureness_features(float(chance), float(stated) if np.isfinite(stated) else None))
                 y.append(right)
     return np.array(x, dtype=np.float64).reshape(-1, 2), np.array(y, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Sure:
+    """How honest the confidence is, before and after its calibration, on problems it was not calibrated on."""
+
+    stated: Floats
+    calibrated: Floats
+    right: Floats
+
+    @property
+    def errors(self) -> tuple[float, float]:
+        """Expected calibration error before and after."""
+        right = [bool(r) for r in self.right]
+        return (
+            calibration_error(self.stated.tolist(), right),
+            calibration_error(self.calibrated.tolist(), right),
+        )
+
+    @property
+    def pays(self) -> bool:
+        """Whether calibration brought the mean squared error down (Brier 1950)."""
+        before, after = (float(np.mean((c - self.right) ** 2)) for c in (self.stated, self.calibrated))
+        return after < before
+
+
+def as_used(validation: Validation) -> list[Picks]:
+    """What confidence is calibrated on: the policy as it is used, at price 0, with and without budgets."""
+    return [*validation.by_price[:1], *validation.by_cap]
+
+
+def held_out_sureness(validation: Validation, fold: np.ndarray) -> Sure | None:
+    """Stated and calibrated confidence at price 0; the calibration of each fold comes from the other."""
+    picks = as_used(validation)
+    stated, calibrated, right = [], [], []
+    for f in range(FOLDS):
+        learned = fit_sureness([_part(p, fold != f) for p in picks])
+        here = _part(picks[0], fold == f)
+        rows, verdicts = sureness_rows([here])
+        if learned is None or not len(rows):
+            continue
+        known = np.isfinite(here.right)
+        said = np.where(np.isfinite(here.stated), here.stated, here.chances)[known]
+        stated.append(np.clip(said, 0, 1))
+        calibrated.append(np.array([learned.steps(learned.line.chance(row)) for row in rows]))
+        right.append(verdicts)
+    if not right:
+        return None
+    return Sure(np.concatenate(stated), np.clip(np.concatenate(calibrated), 0, 1), np.concatenate(right))
+
+
+def _part(p: Picks, chosen: np.ndarray) -> Picks:
+    tables = (t[chosen] for t in (p.rows, p.chances, p.right, p.tokens, p.stated))
+    return Picks(p.cap, p.price, *tables)
 
 
 def make_bins(fitted: Fitted, cells: Cells) -> tuple[Bin, ...]:

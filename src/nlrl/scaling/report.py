@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from nlrl.benchmark.intervals import Floats, Interval, calibration_error, mean_interval
+from nlrl.benchmark.intervals import Floats, Interval, mean_interval
 from nlrl.core import MissingExtra, UserError
 from nlrl.scaling.calibrate import Calibration, same_tokens
 from nlrl.scaling.cells import Cells
-from nlrl.scaling.choose import FOLDS, Picks, fit_sureness, folds, sureness_rows
+from nlrl.scaling.choose import Picks, Sure, folds, held_out_sureness
 from nlrl.scaling.difficulty import oracle_bins, place
 from nlrl.scaling.policy import save_policy
 from nlrl.strategies import parse_strategy
@@ -87,46 +87,9 @@ def token_ratio(family: str, right: Sequence[Floats], tokens: Sequence[Floats], 
     return Saving(family, float(goal), Interval(float(ratio), float(low), float(high)))
 
 
-@dataclass(frozen=True)
-class Sure:
-    """How honest the confidence is, before and after its calibration, on problems it was not calibrated on."""
-
-    stated: Floats
-    calibrated: Floats
-    right: Floats
-
-    @property
-    def errors(self) -> tuple[float, float]:
-        """Expected calibration error before and after."""
-        right = [bool(r) for r in self.right]
-        return (
-            calibration_error(self.stated.tolist(), right),
-            calibration_error(self.calibrated.tolist(), right),
-        )
-
-
 def confidences(done: Calibration) -> Sure | None:
-    """Stated and calibrated confidence of the policy at price 0; the calibration of each fold comes from the other."""
-    picks = done.validation.by_price
-    fold = folds(len(done.problems), done.settings.seed)
-    stated, calibrated, right = [], [], []
-    for f in range(FOLDS):
-        learned = fit_sureness([_part(p, fold != f) for p in picks])
-        if learned is None:
-            return None
-        here = _part(picks[0], fold == f)
-        rows, verdicts = sureness_rows([here])
-        known = np.isfinite(here.right)
-        said = np.where(np.isfinite(here.stated), here.stated, here.chances)[known]
-        stated.append(np.clip(said, 0, 1))
-        calibrated.append(np.array([learned.steps(learned.line.chance(row)) for row in rows]))
-        right.append(verdicts)
-    return Sure(np.concatenate(stated), np.clip(np.concatenate(calibrated), 0, 1), np.concatenate(right))
-
-
-def _part(p: Picks, chosen: np.ndarray) -> Picks:
-    tables = (t[chosen] for t in (p.rows, p.chances, p.right, p.tokens, p.stated))
-    return Picks(p.cap, p.price, *tables)
+    """Stated and calibrated confidence of the policy at price 0, on problems they were not calibrated on."""
+    return held_out_sureness(done.validation, folds(len(done.problems), done.settings.seed))
 
 
 def bins_of(done: Calibration) -> tuple[np.ndarray, int]:
