@@ -39,6 +39,7 @@ from nlrl.core import (
     Phase,
     PricedVerifier,
     Problem,
+    PromptTooLong,
     Request,
     Sampling,
     Score,
@@ -269,7 +270,13 @@ class Compute:
 
         async def grow(stem: Candidate | None) -> list[Candidate]:
             text, parents = (stem.text, [stem]) if stem else ("", [])
-            drawn = await self.sample(problem, n, prefill=text, parents=parents, sampling=step, phase=phase)
+            try:
+                drawn = await self.sample(problem, n, prefill=text, parents=parents, sampling=step, phase=phase)
+            except PromptTooLong:
+                if stem is None:
+                    raise
+                self.note("A text had filled the model's context and was not continued.")
+                return []
             return [self._replaced(piece, _grown(stem, piece, stop, problem)) for piece in drawn]
 
         prompt = self.prompt(problem)

@@ -11,15 +11,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nlrl.scaling.across import solve_all
     from nlrl.scaling.calibrate import Calibration, default_strategies
+    from nlrl.scaling.flops import Shape, compare_matched, matched
+    from nlrl.scaling.gains import GainTable, fit_gain, load_gain, save_gain
+    from nlrl.scaling.marginal import Curve, allocate, curves_of
     from nlrl.scaling.policy import Option, Policy, default_policy, load_policy, save_policy
 
 _HOMES = {
+    "across": ("solve_all",),
+    "flops": ("Shape", "compare_matched", "matched"),
+    "gains": ("GainTable", "fit_gain", "load_gain", "save_gain"),
+    "marginal": ("Curve", "allocate", "curves_of"),
     "calibrate": ("Calibration", "default_strategies"),
     "policy": ("Option", "Policy", "default_policy", "load_policy", "save_policy"),
 }
 
-__all__ = ["Calibration", "Option", "Policy", "default_policy", "default_strategies", "load_policy", "save_policy"]
+__all__ = [
+    "Calibration", "Curve", "GainTable", "Option", "Policy", "Shape", "allocate", "compare_matched", "curves_of",
+    "default_policy", "default_strategies", "fit_gain", "load_gain", "load_policy", "matched", "save_gain", "save_policy",
+    "solve_all",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

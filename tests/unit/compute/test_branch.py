@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from nlrl.compute import Bank, Compute
-from nlrl.core import Budget, Finish, Phase, Problem, Score, Spend, Stopped, Verdict
+from nlrl.core import Budget, Finish, Phase, Problem, PromptTooLong, Score, Spend, Stopped, Verdict
 from nlrl.models.scripted import ScriptedModel
 from nlrl.strategies import solve
 
@@ -49,6 +49,21 @@ def test_a_text_with_nothing_more_to_say_is_over():
     stem, end = asyncio.run(main())
     assert stem.completion.finish is Finish.LENGTH
     assert end.completion.finish is Finish.STOP and end.text == stem.text
+
+
+def test_a_text_that_fills_the_context_ends_there_and_spoils_nothing_else():
+    def reply(request, index):
+        return PromptTooLong("the context is full") if "5 + 4" in request.prefill else next_line(request, index)
+
+    async def main():
+        compute = Compute(ScriptedModel(reply))
+        ((first,),) = await compute.branch(PROBLEM, [None])
+        ((second,),) = await compute.branch(PROBLEM, [first])
+        return await compute.branch(PROBLEM, [second, first, None]), compute.notes
+
+    (full, *others), notes = asyncio.run(main())
+    assert full == [] and all(len(grown) == 1 for grown in others)
+    assert notes == ["A text had filled the model's context and was not continued."]
 
 
 @pytest.mark.parametrize("tokens", [None, 150, 220, 300])
