@@ -29,8 +29,8 @@ _HOMES = {
 
 __all__ = [
     "Calibration", "Curve", "GainTable", "Option", "Policy", "Shape", "allocate", "compare_matched", "curves_of",
-    "default_policy", "default_strategies", "fit_gain", "load_gain", "load_policy", "matched", "save_gain", "save_policy",
-    "solve_all",
+    "default_policy", "default_strategies", "fit_gain", "load_gain", "load_policy", "matched", "save_gain",
+    "save_policy", "solve_all",
 ]  # fmt: skip
 
 
