@@ -91,6 +91,8 @@ def calibrate(
     _show(done)
     for path in paths:
         click.echo(f"{path.suffix[1:]:8} {path}")
+    if done.policy.model.startswith("panel:"):
+        _weigh_traces(done, out, bank, samples)
     where = out / "policy.json"
     click.echo(f"\nUse it:  nlrl solve --strategy \"auto(policy='{where}')\" 'your question'")
     return 0
@@ -119,6 +121,24 @@ async def _run(
             return done, opened.can.parameters
     finally:
         await opened.aclose()
+
+
+def _weigh_traces(done: Calibration, out: Path, bank: str | None, samples: int) -> None:
+    """What the shape of recorded traces says of their answers, for the umpire."""
+    from nlrl.benchmark import fit_trace_weights
+    from nlrl.cli.openers import open_existing_bank
+    from nlrl.core import UserError
+    from nlrl.strategies.trace_shape import save_weights
+
+    try:
+        with open_existing_bank(bank) as kept:
+            weights = fit_trace_weights(done.problems, kept, done.policy.model, traces=samples)
+    except UserError as failure:  # all right, all wrong: the policy stands all the same
+        click.echo(f"No weights for traces: {failure}", err=True)
+        return
+    path = out / "weights.json"
+    save_weights(weights, path)
+    click.echo(f"weights  {path}: held-out AUC {weights.held_out_auc:.2f}, for umpire(thrift=0.5, weights='{path}')")
 
 
 class _Teller:
