@@ -18,6 +18,7 @@ from typing import Any
 from nlrl.core import DataError, MissingExtra
 
 _SPACE = re.compile(r"\s*")
+_BAD_BYTE = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of bytes that are not UTF-8
 Numbered = tuple[int, Any]  # (line, a row or the DataError that stands for it)
 
 
@@ -33,6 +34,9 @@ def read_rows(path: Path) -> Iterator[Numbered]:
             raw = gzip.decompress(raw)
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        if b"\0" not in raw and not name.endswith((".csv", ".tsv", ".json")):
+            yield from _lines(raw.decode("utf-8-sig", "surrogateescape"), path)  # a bad byte spoils its line only
+            return
         raise DataError(f"not UTF-8 text (byte {error.start}); convert it first", path=str(path)) from None
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"cannot be read: {error}", path=str(path)) from None
@@ -56,6 +60,9 @@ def _is_lines(text: str) -> bool:
 def _lines(text: str, path: Path) -> Iterator[Numbered]:
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
+            continue
+        if _BAD_BYTE.search(line):
+            yield number, DataError("not UTF-8 text", path=str(path), line=number)
             continue
         try:
             yield number, json.loads(line)
