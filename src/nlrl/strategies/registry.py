@@ -40,6 +40,7 @@ _PLACES = {
         "probe_gate",
         "finish_order",
         "umpire",
+        "until_good",
     )
 } | {"auto": "nlrl.scaling.auto:auto"}  # of a higher room, named here so that every room may run it
 
