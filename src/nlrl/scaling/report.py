@@ -195,6 +195,15 @@ def tables(done: Calibration) -> list[tuple[str, list[str], list[list[str]]]]:
                 rows.append([*who, o.strategy, f"{100 * o.accuracy:.0f}", f"{o.tokens:,.0f}"])
     columns = ["bin", "problems", "pass@1", "efficient strategies", "accuracy", "tokens"]
     found.append(("What pays where (bin 1 is the easiest; accuracy shrunk towards all bins)", columns, rows))
+    if ratios := ratio_rows(done):
+        bins, count = bins_of(done)
+        rows = []
+        for (n, ratio), i in ratios:
+            each = [done.plain.right[i, bins == b] for b in range(count)]
+            cells = [_percent(mean_interval(r[np.isfinite(r)], resamples=1000)) for r in each]
+            rows.append([f"{n}", f"{ratio:g}", *cells])
+        columns = ["attempts", "sequential to parallel", *(f"bin {b + 1}" for b in range(count))]
+        found.append(("Revisions: one after the other, or side by side?", columns, rows))
     rows = [
         [s.family, f"{100 * s.accuracy:.1f}", f"{s.ratio.mean:.2f}", f"{s.ratio.low:.2f} to {s.ratio.high:.2f}"]
         for s in savings(done)
@@ -208,6 +217,19 @@ def tables(done: Calibration) -> list[tuple[str, list[str], list[list[str]]]]:
         rows = [["as stated", f"{100 * before:.1f}"], ["calibrated", f"{100 * after:.1f}"]]
         found.append(("Expected calibration error of confidence, in points", ["", "error"], rows))
     return found
+
+
+def ratio_rows(done: Calibration) -> list[tuple[tuple[int, float], int]]:
+    """((attempts, sequential-to-parallel ratio), row of the cells) of the revisions among the strategies, in order."""
+    found = []
+    for i, (name, cap) in enumerate(done.plain.keys):
+        spec = parse_strategy(name)
+        if cap is None and spec.name == "revisions":
+            n = int(spec.parameters.get("n", 16))
+            chains = spec.parameters.get("chains")
+            ratio = n / chains / chains if chains else float(spec.parameters.get("ratio", 1.0))
+            found.append(((n, ratio), i))
+    return sorted(found)
 
 
 def _percent(spread: Interval) -> str:

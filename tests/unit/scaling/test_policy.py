@@ -16,7 +16,7 @@ from nlrl.scaling.calibrate import calibrate, same_tokens
 from nlrl.scaling.difficulty import FEATURES, edges, oracle_bins, place, probe_features
 from nlrl.scaling.logistic import fit_logistic, fit_staircase
 from nlrl.scaling.policy import default_policy, load_policy, save_policy
-from nlrl.scaling.report import write_report
+from nlrl.scaling.report import ratio_rows, tables, write_report
 from nlrl.strategies import solve
 
 
@@ -275,3 +275,13 @@ def test_law_calibrated_confidence_never_falls(rows):
 def test_same_tokens_is_where_the_curve_first_gets_there():
     assert same_tokens([0.2, 0.6, 0.5], [10, 20, 30], 0.4) == 15
     assert same_tokens([0.2], [10], 0.2) == 10 and same_tokens([0.2], [10], 0.3) == float("inf")
+
+
+def test_revisions_are_shown_by_their_sequential_to_parallel_ratio():
+    made, model = world(10)
+    ways = ("revisions(n=4, ratio=0.25)", "revisions(n=4, ratio=4.0)", "revisions(chains=2, n=4)")
+    with Bank() as bank:
+        done = asyncio.run(calibrate(made, model, bank=bank, samples=4, probe=2, bins=1, strategies=ways))
+    assert [key for key, _ in ratio_rows(done)] == [(4, 0.25), (4, 1.0), (4, 4.0)]
+    (shown,) = [rows for title, _, rows in tables(done) if title.startswith("Revisions")]
+    assert [row[1] for row in shown] == ["0.25", "1", "4"]
