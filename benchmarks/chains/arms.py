@@ -20,15 +20,12 @@ from chains.world import SAMPLING, World, prompt
 from nlrl.compute import Bank, Compute
 from nlrl.core import Answer, Candidate, Completion, Finish, Phase, Problem
 from nlrl.strategies import get_strategy, solve
-from nlrl.strategies.registry import parse_strategy, register_strategy
+from nlrl.strategies.registry import parse_strategy
+from nlrl.strategies.until_good import go_on
 from nlrl.strategies.voting import count_votes
 
 TOGETHER = 48  # problems at once: fills the batch, and bounds what the reward models' caches hold
 Floats = NDArray[np.float64]
-
-for _name in ("beam_search", "dvts", "lookahead_search"):
-    register_strategy(_name, f"nlrl.strategies.{_name}:{_name}")
-register_strategy("until_good", "chains.arms:until_good")
 
 
 @dataclass(frozen=True)
@@ -101,40 +98,14 @@ async def probe(problem: Problem, compute: Compute) -> tuple[list[Candidate], tu
     return scored, (values[0], values[-1])
 
 
-async def until_good(
-    problem: Problem,
-    compute: Compute,
-    *,
-    n: int = 16,
-    width: int = 1,
-    threshold: float = 0.8,
-    start: Sequence[Candidate] = (),
-) -> Answer:
-    """Up to n attempts one after the other, until the reward model gives one of them `threshold`.
-
-    With `width`, an attempt is a greedy search: of so many next steps the best is taken. The answer is the weighted
-    vote of all attempts. `start` are scored attempts made before, which count.
-    """
-    attempts = [*start]
-    while len(attempts) < n and not any(c.score and c.score.value >= threshold for c in attempts):
-        if width == 1:
-            fresh = await compute.score(problem, await compute.sample(problem, 1))
-        else:
-            found = await get_strategy(f"beam_search(n={width}, width={width})")(problem, compute)
-            fresh = [c for c in found.candidates if c.id == found.chosen]
-        if not fresh:
-            break
-        attempts += fresh
-    weights = [c.score.value if c.score else 0.0 for c in attempts]
-    return compute.answer((await count_votes(problem, attempts, weights)).leader)
-
-
 async def after_probe(problem: Problem, compute: Compute, *, arm: str) -> Answer:
     """The probe, and then the arm."""
     attempts, _ = await probe(problem, compute)
     spec = parse_strategy(arm)
     if spec.name == "until_good":
-        return await until_good(problem, compute, start=attempts, **spec.parameters)
+        return await go_on(
+            problem, compute, attempts, **{"n": 16, "width": 1, "threshold": 0.8} | dict(spec.parameters)
+        )
     if spec.name not in ("direct", "self_consistency", "best_of_n"):
         return await get_strategy(spec)(problem, compute)
     n = 1 if spec.name == "direct" else spec.parameters["n"]

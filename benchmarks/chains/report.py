@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from chains.arms import Outcome, Probes
 from chains.choice import PRICES, Chosen, Floats, Seed, Whole, ratio_intervals, ratios
 from nlrl.benchmark.intervals import bootstrap
+from nlrl.benchmark.plot import locator
 
 T = TypeVar("T", bound=np.generic)
 MARK = 4.0
@@ -135,6 +136,9 @@ def draw(path: Path, seeds: Sequence[Measured], curve: Seed, crossing: dict[str,
     oracle = stack(seeds, lambda m: m.oracle.right).mean(1), stack(seeds, lambda m: m.oracle.tokens).mean(1)
     left.plot(np.sort(oracle[1]), oracle[0][np.argsort(oracle[1])], ":", label="compute-optimal (oracle bins)")
     left.set(xscale="log", xlabel="tokens a problem, everything charged", ylabel="accuracy")
+    left.xaxis.set_major_locator(locator(*left.get_xlim()))
+    left.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
+    left.xaxis.set_minor_formatter(lambda *_: "")
     left.legend()
     for label in ("strong", "weak"):
         for n in (4, 16):
@@ -145,8 +149,10 @@ def draw(path: Path, seeds: Sequence[Measured], curve: Seed, crossing: dict[str,
                 label=f"{label} reward model, n={n}",
             )
     right.axhline(0, color="grey", lw=0.8)
-    right.set(xlabel="difficulty bin (1 hardest)", ylabel="beam search less best-of-N, points")
-    right.legend()
+    right.set(
+        xlabel="difficulty bin (1 hardest)", ylabel="beam search less best-of-N, points", xticks=range(1, BINS + 1)
+    )
+    right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False)
     figure.tight_layout()
     figure.savefig(path, dpi=120)
     return f"picture: {path}"
