@@ -115,6 +115,10 @@ def compute_optimal_scaling(
 
     plan = default_policy() if policy is None else load_policy(policy)
     known = _pass_at_1(difficulty)
+    if not (compute_budget is None or isinstance(compute_budget, Budget)) and (
+        isinstance(compute_budget, bool) or not isinstance(compute_budget, int) or compute_budget < 1
+    ):
+        raise UserError(f"compute_budget must be tokens (1 or more), a Budget, or None; got {compute_budget!r}.")
     budget = compute_budget if isinstance(compute_budget, Budget) else Budget(tokens=compute_budget)
 
     async def run(problem: Problem, compute: Compute) -> Answer:
@@ -128,7 +132,9 @@ def compute_optimal_scaling(
 
 
 def _pass_at_1(difficulty: float | str | None) -> float | None:
-    if difficulty is None or (isinstance(difficulty, int | float) and 0 <= difficulty <= 1):
+    if difficulty is None:
+        return None
+    if isinstance(difficulty, int | float) and not isinstance(difficulty, bool) and 0 <= difficulty <= 1:
         return difficulty
     if isinstance(difficulty, str) and difficulty in _DIFFICULTIES:
         return _DIFFICULTIES[difficulty]

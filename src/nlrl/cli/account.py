@@ -37,6 +37,10 @@ def confidence_in_words(answer: Answer, strategy: str) -> str:
     """The confidence and what it means, for people."""
     if answer.confidence is None:
         return "not estimated: one attempt says nothing about how sure the model is"
+    if answer.calibrated:
+        return (
+            f"{answer.confidence:.2f} (calibrated: the share that was right on problems like those of the calibration)"
+        )
     meaning = _CONFIDENCE.get(strategy, "the strategy's own estimate")
     return f"{answer.confidence:.2f} ({meaning}; not a calibrated probability)"
 

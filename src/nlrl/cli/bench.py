@@ -15,6 +15,7 @@ import click
 from nlrl.cli.budgets import format_budget, parse_budget
 from nlrl.cli.failures import INTERRUPTED
 from nlrl.cli.frame import Command
+from nlrl.strategies import parse_strategy
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -129,6 +130,7 @@ async def _run(
     try:
         await load(model, console)
         check_measurable(config.budget, model)
+        _check_policies(config, model.name)
         console.print(f"{len(problems)} problems, {model.name}, into {path}", markup=False, highlight=False)
         # the bank comes last: what fails before it leaves no directory behind
         with open_bank(bank, path / "bank.sqlite") as samples, bench_view(console) as view:
@@ -140,6 +142,15 @@ async def _run(
     if run.torn_bytes:
         console.print(f"A half-written record ({run.torn_bytes} bytes) was cut off and made again.", highlight=False)
     return run
+
+
+def _check_policies(config: RunConfig, model: str) -> None:
+    """A policy that cannot be used must be refused before anything is sampled, and not once per problem."""
+    for spec in map(parse_strategy, config.strategies):
+        if spec.name == "auto":
+            from nlrl.scaling.auto import plan_for
+
+            plan_for(**{"policy": None, **spec.parameters}, model=model)
 
 
 def default_out(config: RunConfig, limit: int | None) -> Path:

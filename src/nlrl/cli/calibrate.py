@@ -34,15 +34,23 @@ _LINE_EVERY_S = 10.0
 @click.option("-m", "--model", envvar="NLRL_MODEL", help="A model; see: nlrl models list.  [env: NLRL_MODEL]")
 @click.option("-k", "--samples", type=click.IntRange(min=2), default=16, show_default=True, help="Per problem.")
 @click.option("-s", "--strategy", "strategies", multiple=True, help="To choose between.  [default: votes, best-of-N]")
-@click.option("-b", "--budget", "caps", type=int, multiple=True, help="Tokens per problem; may be repeated.")
-@click.option("--probe", type=int, default=4, show_default=True, help="Attempts that show the difficulty; 0: none.")
-@click.option("--bins", type=int, default=5, show_default=True, help="Of difficulty.")
+@click.option(
+    "-b", "--budget", "caps", type=click.IntRange(min=1), multiple=True, help="Tokens per problem; may be repeated."
+)
+@click.option(
+    "--probe",
+    type=click.IntRange(min=0),
+    default=4,
+    show_default=True,
+    help="Attempts that show the difficulty; 0: none.",
+)
+@click.option("--bins", type=click.IntRange(min=1), default=5, show_default=True, help="Of difficulty.")
 @click.option("--verifier", default="auto", show_default=True, help="What best-of-N and the probe ask.")
 @click.option("-n", "--limit", type=click.IntRange(min=1), help="Only the first problems of each data set.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("runs/policy"), show_default=True)
 @click.option("--temperature", type=float, help="Randomness of the attempts.  [default: 0.8]")
 @click.option("--max-tokens", type=int, help="Most tokens of one attempt.  [default: 512]")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the folds.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the folds.")
 @click.option("--bank", help="A file that keeps every sample.  [default: OUT/bank.sqlite; env: NLRL_BANK]")
 @click.option("--prices", help="Of a server: money per million prompt and completion tokens, such as 0.15,0.60.")
 def calibrate(
@@ -151,14 +159,15 @@ class _Teller:
         at = time.monotonic()
         if now.stage != self.stage:
             self.stage, self.begun, self.told = now.stage, at, 0.0
+            if now.done:
+                self.begun = self.told = at
+                return
         if at - self.told < _LINE_EVERY_S and now.done < now.total:
             return
         self.told = at
-        left = (now.total - now.done) * (at - self.begun) / max(now.done, 1)
+        left = f", {(now.total - now.done) * (at - self.begun) / now.done:.0f} s left" if now.done else ""
         drawn = f", {now.paid.completion_tokens:,} tokens drawn" if now.stage == "drawing" else ""
-        self.console.print(
-            f"{now.stage}: {now.done}/{now.total} problems, {left:.0f} s left{drawn}", markup=False, highlight=False
-        )
+        self.console.print(f"{now.stage}: {now.done}/{now.total} problems{left}{drawn}", markup=False, highlight=False)
 
 
 def _show(done: Calibration) -> None:
@@ -169,7 +178,10 @@ def _show(done: Calibration) -> None:
 
     console = Console()
     for title, columns, rows in tables(done):
-        table = Table(title=title, title_justify="left", box=None, header_style="bold")
+        if not rows:
+            continue
+        console.print(title, style="bold", markup=False, highlight=False)
+        table = Table(box=None, header_style="dim")
         for i, column in enumerate(columns):
             table.add_column(column, justify="left" if i == 0 or "strateg" in column else "right")
         for row in rows:

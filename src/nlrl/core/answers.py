@@ -86,6 +86,7 @@ class Answer:
     value       the extracted answer, None if there is none
     text        the full text of the chosen attempt
     confidence  in [0, 1], None where the strategy has no estimate
+    calibrated  whether confidence was calibrated on problems with known answers
     notes       for people: failed samples, ties, reduced sizes
     """
 
@@ -97,6 +98,7 @@ class Answer:
     usage: Usage = field(default_factory=Usage)
     stopped: Stopped = Stopped.DONE
     notes: tuple[str, ...] = ()
+    calibrated: bool = False
 
     def __str__(self) -> str:
         return self.value if self.value is not None else self.text

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from nlrl.compute import Compute
-from nlrl.core import Answer, Candidate, Problem, Sampling
+from nlrl.core import Answer, Candidate, Problem, Sampling, Stopped, UserError
 from nlrl.rewards.equivalence import default_equivalence
 from nlrl.scaling.difficulty import place, probe_features
 from nlrl.scaling.policy import Policy, check_model, default_policy, load_policy
@@ -32,13 +32,24 @@ async def auto(
     One unit of budget buys what the policy's options need. Fails where the problems are unlike those of the
     calibration. Confidence is calibrated where the policy is.
     """
-    path = policy or os.environ.get(POLICY)
-    plan = _read(path, _stamp(path)) if path else default_policy()
-    if path and not foreign:
-        check_model(plan, compute.model.name, path)
+    plan, path = plan_for(policy, compute.model.name, price=price, foreign=foreign)
     for note in (*(plan.notes if not path else ()), *plan.doubts(problem)):
         compute.note(note)
     return await follow(plan, problem, compute, price=price)
+
+
+def plan_for(policy: str | None, model: str, *, price: float = 0.0, foreign: bool = False) -> tuple[Policy, str | None]:
+    """The policy that `auto` will follow, and its file if it has one.
+
+    Raises UserError or DataError for a file that cannot be used, or one of another model.
+    """
+    if not price >= 0:
+        raise UserError(f"auto: price must be 0 or more, got {price}.")
+    path = policy or os.environ.get(POLICY)
+    plan = _read(path, _stamp(path)) if path else default_policy()
+    if path and not foreign:
+        check_model(plan, model, path)
+    return plan, path
 
 
 async def follow(
@@ -47,28 +58,38 @@ async def follow(
     """The answer under a policy. `known` is the problem's pass@1, where it need not be predicted: nothing is probed."""
     cap = compute.remaining.tokens
     chance = plan.bins[0].pass_at_1 if known is None else known
-    bin_at = place(chance, plan.borders)
+    seen = 0
     if plan.probe and known is None:
-        features = await probe(plan.probe, plan.verifier, problem, compute)
-        chance = plan.chance(features)
-        bin_at = place(chance, plan.borders)
+        features, seen = await probe(plan.probe, plan.verifier, problem, compute)
+        chance = plan.chance(features) if seen else chance
+        if seen < plan.probe and compute.stopped:
+            compute.note(
+                f"The budget held {seen} of {plan.probe} attempts of the probe, so the difficulty is a rough guess. "
+                "Attempts reserve their longest length: a lower limit of tokens lets more of them start."
+            )
+            compute.stopped = None  # the probe wanted more than there was; what follows may want less
+    bin_at = place(chance, plan.borders)
     option = plan.choose(chance, cap, price)
-    if cap is not None and option.needs > cap and plan.provenance is not None:
+    fits = cap is None or option.needs <= cap
+    if not fits and plan.provenance is not None:
         compute.note(f"The budget of {cap} tokens is smaller than all that was calibrated for this difficulty.")
-    if plan.borders:
+    if plan.borders and (seen or known is not None):
         how = "Predicted" if known is None else "Given"
         compute.note(f"{how} pass@1 {chance:.2f}, bin {bin_at + 1} of {len(plan.bins)}: {option.strategy}.")
     if option.cap is not None:
         compute.narrow(tokens=option.cap)
     answer = await get_strategy(option.strategy)(problem, compute)
-    if plan.confidence is None:
+    as_measured = fits and (seen == plan.probe or known is not None)
+    as_measured &= option.cap is not None or answer.stopped in (Stopped.DONE, Stopped.SETTLED, Stopped.NO_GAIN)
+    if plan.confidence is None or answer.value is None or not as_measured:
         return answer
     sure = plan.confidence
-    return replace(answer, confidence=sure.steps(sure.line.chance(sureness_features(chance, answer.confidence))))
+    stated = sure.steps(sure.line.chance(sureness_features(chance, answer.confidence)))
+    return replace(answer, confidence=stated, calibrated=True)
 
 
-async def probe(n: int, verifier: str, problem: Problem, compute: Compute) -> tuple[float, ...]:
-    """The features of the first n attempts, which the next strategy then starts from."""
+async def probe(n: int, verifier: str, problem: Problem, compute: Compute) -> tuple[tuple[float, ...], int]:
+    """The features of the first n attempts, from which the next strategy then starts, and how many there were."""
     judge = compute.verifier(verifier)
     needs = getattr(judge, "needs_logprobs", False)
     if compute.model.can.logprobs and bool(needs(problem) if callable(needs) else needs):
@@ -76,7 +97,7 @@ async def probe(n: int, verifier: str, problem: Problem, compute: Compute) -> tu
     attempts: list[Candidate] = await compute.probe(problem, n)
     scored = await compute.score(problem, attempts, judge)
     labels = await default_equivalence().classes([c.answer for c in scored], problem=problem)
-    return probe_features(problem, scored, labels)
+    return probe_features(problem, scored, labels), len(scored)
 
 
 def sureness_features(chance: float, stated: float | None) -> tuple[float, float]:

@@ -32,12 +32,13 @@ from nlrl.scaling.choose import (
     Validation,
     as_used,
     assemble,
+    better,
     cross_validate,
     fit,
     fit_sureness,
     folds,
     held_out_sureness,
-    worth,
+    prices,
 )
 from nlrl.scaling.policy import Level, Policy, Provenance
 from nlrl.strategies import parse_strategy
@@ -46,6 +47,7 @@ from nlrl.tasks.prompts import messages_for
 
 LEAST_PROBLEMS = 8
 _IN_FLIGHT = 4
+_VOTES = {"self_consistency", "best_of_n", "adaptive_consistency", "early_stopping"}  # replayed from the panel alone
 
 
 @dataclass(frozen=True)
@@ -111,10 +113,14 @@ async def calibrate(
     Raises UserError for too few problems, none with a reference, or samples that do not reach beyond the probe.
     """
     unique = list({p.id: p for p in problems}.values())
-    _check(unique, samples, probe, bins)
+    _check(unique, samples, probe, bins, caps, seed)
     named = tuple(dict.fromkeys(str(parse_strategy(s)) for s in strategies)) or default_strategies(samples)
     if any(parse_strategy(s).name == "auto" for s in named):
         raise UserError("auto cannot be calibrated on itself. Name the strategies that it shall choose between.")
+    for spec in map(parse_strategy, named):
+        size = spec.parameters.get("n", 0)
+        if spec.name in _VOTES and isinstance(size, int) and size > samples:
+            raise UserError(f"{spec} needs {size} attempts a problem, and {samples} are drawn. Raise --samples.")
     base = sampling or Sampling()
     judge = get_verifier(verifier)
 
@@ -153,8 +159,6 @@ def _fitting_caps(
     """The caps that hold one whole attempt. A smaller one would cut attempts short, which makes them other samples
     than the recorded ones; imported attempts are never cut."""
     wanted = sorted(set(caps))
-    if wanted and wanted[0] < 1:
-        raise UserError(f"A cap must be at least 1 token, got {wanted[0]}.")
     least = 0 if getattr(model, "is_panel", False) else prompt_tokens + (sampling.max_tokens or DEFAULT_MAX_TOKENS)
     fitting = tuple(c for c in wanted if c >= least)
     notes = []
@@ -167,7 +171,7 @@ def _fitting_caps(
     return fitting, notes
 
 
-def _check(problems: Sequence[Problem], samples: int, probe: int, bins: int) -> None:
+def _check(problems: Sequence[Problem], samples: int, probe: int, bins: int, caps: Sequence[int], seed: int) -> None:
     if len(problems) < LEAST_PROBLEMS:
         raise UserError(
             f"A calibration needs at least {LEAST_PROBLEMS} different problems, got {len(problems)}. "
@@ -177,6 +181,10 @@ def _check(problems: Sequence[Problem], samples: int, probe: int, bins: int) -> 
         raise UserError("None of the problems has a reference or tests, so nothing can be measured on them.")
     if bins < 1 or probe < 0:
         raise UserError(f"bins must be at least 1 and probe at least 0, got {bins} and {probe}.")
+    if seed < 0:
+        raise UserError(f"The seed must be 0 or more, got {seed}.")
+    if caps and min(caps) < 1:
+        raise UserError(f"A budget must be at least 1 token, got {min(caps)}.")
     if samples <= probe:
         raise UserError(
             f"{samples} samples do not reach beyond a probe of {probe}. Draw more (--samples) or probe less (--probe)."
@@ -194,6 +202,7 @@ async def _draw(
     """The panels, as far as the bank lacks them: a hash of all of them, and the longest prompt in tokens."""
     hashes: dict[str, str] = {}
     longest = 0
+    on_progress(Progress("drawing", 0, len(problems), Spend()))
     paid = Spend()
     waiting = iter(problems)
 
@@ -233,16 +242,18 @@ def _decide(
 
     if not np.isfinite(plain.right).any():
         raise UserError("None of the answers could be judged. Check that the problems have references of their kind.")
-    checked = [cross_validate(plain, settings, probed=False)]
+    at = prices(plain)
+    best = other = cross_validate(plain, settings, probed=False, at=at)
     if settings.probe:
-        checked.append(cross_validate(probed, settings, probed=True))
-    best = max(checked, key=worth)
-    other = next((v for v in checked if v is not best), best)
+        other = cross_validate(probed, settings, probed=True, at=at)
+        if better(other, best):
+            best, other = other, best
     cells = probed if best.probed else plain
     fitted = fit(cells, settings, probed=best.probed)
     notes = [*said, *_notes(plain, best, fitted.sizes, settings)]
     sure = held_out_sureness(best, folds(len(problems), settings.seed))
-    if sure is not None and not sure.pays:
+    pays = sure is not None and sure.squared[1] < sure.squared[0]
+    if sure is not None and sure.squared[1] > sure.squared[0]:
         notes.append("Calibrating the confidence made it worse on problems it had not seen: it stays as stated.")
     policy = assemble(
         fitted,
@@ -251,7 +262,7 @@ def _decide(
         verifier=verifier,
         probe=settings.probe,
         tasks=tuple(sorted({str(p.task_type) for p in problems if p.task_type})),
-        confidence=fit_sureness(as_used(best)) if sure is not None and sure.pays else None,
+        confidence=fit_sureness(as_used(best)) if pays else None,
         expected=tuple(
             Level(round(a.mean, 4), round(a.low, 4), round(a.high, 4), round(float(p.tokens.mean()), 1), p.cap, p.price)
             for p in (*best.by_cap, *best.by_price)

@@ -167,7 +167,9 @@ class _Row:
 
         async def probed(problem: Problem, compute: Compute) -> Answer:
             if self.probe:
-                seen = await probe_with(self.probe, "default", problem, compute)
+                seen, drawn = await probe_with(self.probe, "default", problem, compute)
+                if drawn < self.probe:
+                    compute.stopped = None  # as `auto` does
                 if cap is None:
                     self.features = seen
             return await run(problem, compute)

@@ -58,7 +58,7 @@ class Fitted:
     def pick(self, chance: float, cap: int | None, price: float, keys: Sequence[tuple[str, int | None]]) -> int:
         """The row of the cells that `Policy.choose` would take."""
         options = self.options[place(chance, self.borders)]
-        at = best_option([(keys[o[0]][1], o[1], o[2], o[3]) for o in options], cap, price)
+        at = best_option([(keys[o[0]][1], o[1], o[2], o[3]) for o in options], cap, price, capped=True)
         return options[at][0]
 
 
@@ -169,8 +169,8 @@ def prices(cells: Cells) -> list[float]:
     return [0.0, *np.geomspace(min(known) / 4, max(known) * 2, _PRICES - 1).tolist()]
 
 
-def cross_validate(cells: Cells, settings: Settings, *, probed: bool) -> Validation:
-    """Every problem under a policy that was made from the other fold."""
+def cross_validate(cells: Cells, settings: Settings, *, probed: bool, at: Sequence[float]) -> Validation:
+    """Every problem under a policy that was made from the other fold, at each price of `at` and under each cap."""
     n = cells.right.shape[1]
     fold = folds(n, settings.seed)
     made = [fit(cells.columns(fold != f), settings, probed=probed) for f in range(FOLDS)]
@@ -180,17 +180,22 @@ def cross_validate(cells: Cells, settings: Settings, *, probed: bool) -> Validat
 
     def picks(cap: int | None, price: float) -> Picks:
         rows = np.array([made[fold[i]].pick(chances[i], cap, price, cells.keys) for i in range(n)])
-        at = np.arange(n)
-        return Picks(cap, price, rows, chances, cells.right[rows, at], cells.tokens[rows, at], cells.stated[rows, at])
+        here = np.arange(n)
+        tables = (t[rows, here] for t in (cells.right, cells.tokens, cells.stated))
+        return Picks(cap, price, rows, chances, *tables)
 
-    return Validation(
-        probed, [picks(cap, 0.0) for cap in settings.caps], [picks(None, price) for price in prices(cells)]
-    )
+    return Validation(probed, [picks(cap, 0.0) for cap in settings.caps], [picks(None, price) for price in at])
 
 
-def worth(validation: Validation) -> float:
-    """One number to compare ways by: accuracy less the price of its tokens, averaged over all prices."""
-    return float(np.mean([np.nanmean(p.right) - p.price * p.tokens.mean() / 1000 for p in validation.by_price]))
+def better(probed: Validation, plain: Validation) -> bool:
+    """Whether choosing by difficulty pays: the paired interval of its worth over that of one choice for all problems
+    lies above 0, every price counting the same."""
+    gain = np.mean([_utility(a) - _utility(b) for a, b in zip(probed.by_price, plain.by_price, strict=True)], axis=0)
+    return mean_interval(gain[np.isfinite(gain)]).low > 0
+
+
+def _utility(p: Picks) -> Floats:
+    return p.right - p.price * p.tokens / 1000
 
 
 def fit_sureness(picks: Sequence[Picks]) -> Sureness | None:
@@ -231,10 +236,10 @@ class Sure:
         )
 
     @property
-    def pays(self) -> bool:
-        """Whether calibration brought the mean squared error down (Brier 1950)."""
+    def squared(self) -> tuple[float, float]:
+        """Mean squared error before and after (Brier 1950)."""
         before, after = (float(np.mean((c - self.right) ** 2)) for c in (self.stated, self.calibrated))
-        return after < before
+        return before, after
 
 
 def as_used(validation: Validation) -> list[Picks]:

@@ -20,6 +20,7 @@ import msgspec
 from nlrl.core import DataError, Problem, UserError
 from nlrl.scaling.difficulty import FEATURES, place
 from nlrl.scaling.logistic import Logistic, Staircase
+from nlrl.strategies import get_strategy, parse_strategy
 
 VERSION = 1
 _Chance = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -134,17 +135,21 @@ class Policy(msgspec.Struct, frozen=True):
         return []
 
 
-def best_option(options: Sequence[tuple[int | None, float, float, int]], cap: int | None, price: float) -> int:
+def best_option(
+    options: Sequence[tuple[int | None, float, float, int]], cap: int | None, price: float, *, capped: bool = False
+) -> int:
     """Index of the best of (cap, accuracy, mean tokens, most tokens).
 
-    Under a cap, what was measured under it or a smaller one; else what never took more; else what needs least.
+    Under a cap: what was measured under it or a smaller one, and what never took more (not if `capped`: then only what
+    was measured under a cap counts, which is exact). If nothing fits, what needs least.
     """
     at = range(len(options))
     if cap is None:
         fitting = [i for i in at if options[i][0] is None]
     else:
         fitting = [i for i in at if (under := options[i][0]) is not None and under <= cap]
-        fitting = fitting or [i for i in at if options[i][0] is None and options[i][3] <= cap]
+        if not capped:
+            fitting += [i for i in at if options[i][0] is None and options[i][3] <= cap]
     fitting = fitting or [min(at, key=lambda i: options[i][0] or options[i][3])]
     return max(fitting, key=lambda i: (options[i][1] - price * options[i][2] / 1000, -options[i][2]))
 
@@ -164,13 +169,13 @@ def load_policy(path: str | Path) -> Policy:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise UserError(
-            f"The policy {path} cannot be read: {error.strerror}. Make one with nlrl calibrate --out {path.parent}"
-        ) from error
+        hint = f"Name {path / 'policy.json'}" if path.is_dir() else f"Make one with nlrl calibrate --out {path.parent}"
+        raise UserError(f"The policy {path} cannot be read: {error.strerror}. {hint}") from error
     try:
         policy = msgspec.json.decode(raw, type=Policy)
         if policy.version != VERSION:
             raise ValueError(f"it has version {policy.version}; this nlrl reads version {VERSION}. Calibrate again")
+        _check(policy)
         if len(policy.bins) != len(policy.borders) + 1:
             raise ValueError(f"{len(policy.bins)} bins do not fit {len(policy.borders)} borders")
         if list(policy.borders) != sorted(policy.borders, reverse=True):
@@ -185,8 +190,31 @@ def load_policy(path: str | Path) -> Policy:
         if policy.borders and not (policy.difficulty and policy.probe):
             raise ValueError("several bins need a probe and a difficulty to tell them apart")
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
-        raise DataError(f"not a policy: {error}", path=str(path)) from error
+        raise DataError(f"not a policy: {error}. Make it again with nlrl calibrate", path=str(path)) from error
     return policy
+
+
+def _check(policy: Policy) -> None:
+    """Raises ValueError for what would fail, or mislead, only when the policy is used."""
+    for option in (o for b in policy.bins for o in b.options):
+        spec = parse_strategy(option.strategy)
+        if spec.name == "auto":
+            raise ValueError("auto cannot be one of its own options")
+        try:
+            get_strategy(spec)
+        except UserError as error:
+            raise ValueError(f"its option {option.strategy!r}: {error}".rstrip(".")) from error
+        if min(option.tokens, option.most, option.cap or 0) < 0:
+            raise ValueError(f"its option {option.strategy!r} has negative tokens")
+    if not all(0 <= border <= 1 for border in policy.borders):
+        raise ValueError("a border is no chance between 0 and 1")
+    if policy.confidence is not None:
+        line, steps = policy.confidence.line, policy.confidence.steps
+        if not len(line.weights) == len(line.means) == len(line.scales) == 2:
+            raise ValueError("the confidence needs two weights")
+        rising = list(steps.at) == sorted(steps.at) and list(steps.value) == sorted(steps.value)
+        if len(steps.at) != len(steps.value) or not rising or not all(0 <= v <= 1 for v in steps.value):
+            raise ValueError("the confidence's steps must rise within 0 and 1")
 
 
 def save_policy(policy: Policy, path: str | Path) -> None:

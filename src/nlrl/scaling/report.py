@@ -172,7 +172,9 @@ def tables(done: Calibration) -> list[tuple[str, list[str], list[list[str]]]]:
         line = [_percent(p.accuracy), f"{p.tokens.mean():,.0f}", f"{p.price:.3g}"]
         if not rows or rows[-1][:2] != line[:2]:
             rows.append(line)
-    found.append((f"The policy ({how}) on problems it had not seen", ["accuracy", "tokens", "price per 1k"], rows))
+    found.append(
+        (f"The policy ({how}) on problems it had not seen", ["accuracy", "tokens", "price of 1,000 tokens"], rows)
+    )
     if validation.by_cap:
         rows = [[f"{p.cap:,}", _percent(p.accuracy), f"{p.tokens.mean():,.0f}"] for p in validation.by_cap]
         found.append(("The same under budgets per problem", ["budget", "accuracy", "tokens"], rows))

@@ -28,6 +28,7 @@ def read_rows(path: Path) -> Iterator[Numbered]:
     if name.endswith(".parquet"):
         yield from _parquet(path)
         return
+    raw = b""
     try:
         raw = path.read_bytes()
         if path.name.lower().endswith(".gz"):

@@ -19,6 +19,8 @@ from nlrl.scaling.policy import default_policy, load_policy, save_policy
 from nlrl.scaling.report import ratio_rows, tables, write_report
 from nlrl.strategies import solve
 
+OPTION = {"strategy": "direct", "tokens": 5.0, "most": 9, "accuracy": 0.5, "low": 0.1, "high": 0.9}
+
 
 def problems(n=40, kind=TaskType.MATH):
     return [Problem(f"How much is {i} plus {3 * i}?", str(4 * i), kind) for i in range(n)]
@@ -33,7 +35,7 @@ def world(n=40, seed=1):
 
 @pytest.fixture(scope="module")
 def calibrated(tmp_path_factory):
-    made, model = world()
+    made, model = world(60)
     with Bank() as bank:
         done = asyncio.run(
             calibrate(
@@ -42,7 +44,7 @@ def calibrated(tmp_path_factory):
                 bank=bank,
                 samples=16,
                 # adaptive_consistency finds out by itself what is easy, and would leave nothing to the probe
-                strategies=("self_consistency(n=4)", "best_of_n(n=8)", "self_consistency(n=16)"),
+                strategies=("self_consistency(n=4)", "self_consistency(n=16)"),
                 caps=(700, 1400),
                 bins=2,
                 source="test",
@@ -58,7 +60,7 @@ def test_the_easy_half_is_told_from_the_hard_half(calibrated):
     easy, hard = done.policy.bins
     assert easy.pass_at_1 > 0.8 > 0.7 > hard.pass_at_1
     chances = [done.policy.chance(tuple(f)) for f in done.probed.features]
-    assert sum((c > 0.6) == bool(i % 2) for i, c in enumerate(chances)) >= 28
+    assert sum((c > 0.6) == bool(i % 2) for i, c in enumerate(chances)) >= 42
     assert max(o.tokens for o in hard.options) > max(o.tokens for o in easy.options)
 
 
@@ -75,7 +77,7 @@ def test_a_policy_is_read_as_it_was_written(calibrated, tmp_path):
     save_policy(done.policy, tmp_path / "again.json")
     assert (tmp_path / "again.json").read_bytes() == (path / "policy.json").read_bytes()
     assert [p.name for p in written] == ["policy.json", "cells.csv", "report.png", "report.html"]
-    assert "best_of_n" in (path / "report.html").read_text() and (path / "report.png").stat().st_size > 20_000
+    assert "self_consistency" in (path / "report.html").read_text() and (path / "report.png").stat().st_size > 20_000
 
 
 @pytest.mark.parametrize("tokens", [None, 40, 400, 700, 1400, 4000])
@@ -132,6 +134,22 @@ def test_a_policy_of_another_model_is_refused_with_both_names(calibrated):
     assert asyncio.run(solve(spec + ", foreign=true)", made[0], Compute(other))).value is not None
 
 
+def test_more_budget_than_was_calibrated_is_not_cut_down(calibrated):
+    done, *_ = calibrated
+    hard = min(done.policy.bins, key=lambda b: b.pass_at_1)
+    best = max((o for o in hard.options), key=lambda o: o.accuracy)
+    assert done.policy.choose(0.0, 1_000_000).accuracy == best.accuracy
+
+
+def test_what_a_budget_cut_short_is_not_called_calibrated(calibrated):
+    _, path, _, model, made = calibrated
+    spec = f"auto(policy={str(path / 'policy.json')!r})"
+    answers = [asyncio.run(solve(spec, made[0], Compute(model, budget=Budget(tokens=t)))) for t in (30, 200, None)]
+    assert [a.calibrated for a in answers] == [False, False, True]
+    assert answers[0].value is None and not any("Predicted" in note for note in answers[0].notes)
+    assert any("The budget held 1 of 4 attempts of the probe" in note for note in answers[1].notes)
+
+
 def test_another_kind_of_problem_is_said(calibrated):
     _, path, _, model, _ = calibrated
     stranger = Problem("Can a penguin fly?", "no", TaskType.COMMONSENSE)
@@ -165,6 +183,13 @@ def test_what_is_no_policy_is_refused(tmp_path, text, said):
         ({"borders": []}, "do not fit"),
         ({"bins": []}, "not a policy"),
         ({"probe": 0}, "need a probe"),
+        ({"borders": [-0.5]}, "no chance between"),
+        (
+            {"bins": [{"problems": 1, "pass_at_1": 0.5, "options": [OPTION | {"strategy": "nosuch(n=3)"}]}] * 2},
+            "nosuch",
+        ),
+        ({"bins": [{"problems": 1, "pass_at_1": 0.5, "options": [OPTION | {"strategy": "auto"}]}] * 2}, "own options"),
+        ({"bins": [{"problems": 1, "pass_at_1": 0.5, "options": [OPTION | {"most": -1}]}] * 2}, "negative tokens"),
     ],
 )
 def test_a_policy_that_was_meddled_with_is_refused(calibrated, tmp_path, change, said):
@@ -191,8 +216,12 @@ def test_a_known_difficulty_needs_no_probe(calibrated):
     ]
     assert [Phase.PROBE in a.usage.phases for a in answers] == [False, False, True]
     assert all(a.usage.tokens <= 1400 for a in answers)
-    with pytest.raises(UserError, match="easy, medium, hard"):
-        compute_optimal_scaling(made[0], "so so", None, model)
+    for bad in ("so so", True, 2.0):
+        with pytest.raises(UserError, match="easy, medium, hard"):
+            compute_optimal_scaling(made[0], bad, None, model)
+    for bad in (-5, 0, 1.5, "x", True):
+        with pytest.raises(UserError, match="compute_budget must be"):
+            compute_optimal_scaling(made[0], None, bad, model)
 
 
 @pytest.mark.parametrize(
@@ -202,6 +231,24 @@ def test_too_little_to_calibrate_on_is_said(count, samples, said):
     made, model = world()
     with Bank() as bank, pytest.raises(UserError, match=said):
         asyncio.run(calibrate(made[:count], model, bank=bank, samples=samples))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"seed": -1}, "seed must be"),
+        ({"caps": (0,)}, "budget must be"),
+        ({"bins": 0}, "bins must be"),
+        ({"strategies": ("best_of_n(n=64)",)}, "Raise --samples"),
+        ({"strategies": ("auto",)}, "calibrated on itself"),
+    ],
+)
+def test_what_cannot_be_calibrated_is_said_before_anything_is_drawn(options, said):
+    made, model = world()
+    with Bank() as bank:
+        with pytest.raises(UserError, match=said):
+            asyncio.run(calibrate(made, model, bank=bank, samples=8, **options))
+        assert bank.count() == 0
 
 
 @pytest.mark.parametrize("p", [0.0, 1.0])
