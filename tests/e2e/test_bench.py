@@ -1,3 +1,4 @@
+import pytest
 import json
 import random
 import signal
@@ -80,6 +81,7 @@ def differences(one, other, place: str):
         yield f"{place}: {one!r} / {other!r}"[:300]
 
 
+@pytest.mark.slow  # benchmarks/resume.py --quick shows the same, with more kills
 def test_resume_equals_an_undisturbed_run(nlrl, write_rows, tmp_path):
     data = write_rows(150)
     args = ("bench", "--data", data, *SETTINGS, "--concurrency", "2")
