@@ -1,9 +1,10 @@
-import pytest
 import json
 import random
 import signal
 import time
 from pathlib import Path
+
+import pytest
 
 SETTINGS = (
     "--model", "stochastic:0.5", "--samples", "4", "--strategy", "direct", "--strategy", "self_consistency(n=4)",
