@@ -26,7 +26,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from nlrl.models._stub_http import Answer
@@ -93,7 +93,7 @@ class Manners:
     context_tokens: int | None = None
     tokenize: bool = False
     key: str = ""
-    reply: Callable[[Mapping[str, Any], int], list[str]] = default_reply
+    reply: Callable[[Mapping[str, Any], int], list[str]] = field(default=default_reply, repr=False)  # no address
 
 
 class StubServer:
