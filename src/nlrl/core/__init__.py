@@ -20,6 +20,7 @@ from nlrl.core.errors import (
     BankError,
     BudgetExhausted,
     DataError,
+    EnvironmentFailed,
     MissingExtra,
     ModelError,
     ModelMissing,
@@ -39,7 +40,7 @@ from nlrl.core.usage import Budget, Phase, Spend, Usage
 
 __all__ = [
     "ANSWER_PHRASE", "Answer", "BankError", "Budget", "BudgetExhausted", "Candidate", "Capabilities",
-    "CodeTests", "Completion", "DataError", "Delta", "Environment", "Finish", "Gist", "Message", "MissingExtra",
+    "CodeTests", "Completion", "DataError", "Delta", "Environment", "EnvironmentFailed", "Finish", "Gist", "Message", "MissingExtra",
     "Model", "ModelError", "ModelMissing", "ModelRefused", "ModelUnavailable", "NlrlError", "NotInBank",
     "Phase", "PricedVerifier", "Prices", "Problem", "PromptTooLong", "Request", "Sampling", "SandboxUnavailable",
     "Score", "Spend", "SpendingVerifier", "Stopped", "Strategy", "TaskType", "TokenLogprob", "UnknownName", "Usage",

@@ -13,6 +13,7 @@ NlrlError                     one root: catch this to catch us
 ├── BudgetExhausted           the next reservation does not fit; strategies answer with their best so far
 ├── SandboxUnavailable        no isolation on this machine; code is refused, never run bare
 ├── VerifierError             a verifier broke its contract (NaN, wrong length)
+├── EnvironmentFailed         an environment raised where it should have answered
 └── BankError                 the sample bank cannot be read or written
     └── NotInBank             replay was asked for a sample that was never recorded
 """
@@ -93,6 +94,10 @@ class SandboxUnavailable(NlrlError):
 
 class VerifierError(NlrlError):
     """A verifier broke its contract."""
+
+
+class EnvironmentFailed(NlrlError):
+    """An environment raised where it should have answered; the message says at which state and action."""
 
 
 class BankError(NlrlError):
