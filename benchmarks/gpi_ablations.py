@@ -1,0 +1,174 @@
+"""Does every part of language policy iteration carry weight? Ablations on slippery FrozenLake, which must hurt.
+
+    python benchmarks/gpi_ablations.py [--quick]
+
+One oracle model reads and writes the texts; each row breaks one thing. Success is that of the learned policy within 100
+steps (exact). Then: sampled transitions instead of all of them (K = 1, 3, 10; mean over seeds), a growing share of
+false statements (mean over seeds), and three laws: G1 does not depend on the order of its variations; Monte Carlo with
+many episodes comes to exact policy evaluation; the fixed point of TD(n) does not depend on n.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import random
+import statistics
+
+from nlrl.language_rl.action_policies import Table, Uniform
+from nlrl.language_rl.desk import Desk
+from nlrl.language_rl.environments import make
+from nlrl.language_rl.environments.exact import evaluate_policy, success_within, uniform_policy, value_iteration
+from nlrl.language_rl.environments.finite import FiniteEnvironment
+from nlrl.language_rl.evaluation import Evaluation
+from nlrl.language_rl.gpi import Settings, language_policy_iteration, once
+from nlrl.language_rl.operators import Operators, Variation
+from nlrl.language_rl.oracle import OracleModel
+from nlrl.language_rl.texts import Decision, worth
+from nlrl.language_rl.values import Store, question
+
+SLIPPERY = "frozen_lake(slippery=true)"
+BROKEN = {
+    "nothing broken": OracleModel(),
+    "G1 takes the best variation": OracleModel(aggregate="max"),
+    "G1 takes one variation": OracleModel(aggregate="first"),
+    "G2 drops the reward": OracleModel(join="no reward"),
+    "G2 drops the future": OracleModel(join="no future"),
+    "I chooses by chance": OracleModel(improve="random"),
+    "values in five words": OracleModel(words=True),
+}
+
+
+async def success(env: FiniteEnvironment, model: OracleModel, settings: Settings) -> float:
+    """Of the policy learned with this model, within the environment's step limit."""
+    operators = Operators(env, Desk(model))
+    policy = Table(env, Uniform(env))
+    await language_policy_iteration(operators, Store(operators), policy, settings)
+    return success_within(env, {s: d.action for s in env.states() if (d := policy.written(s)) and d.action})
+
+
+async def broken(env: FiniteEnvironment) -> dict[str, float]:
+    rows = {}
+    for name, model in BROKEN.items():
+        rows[name] = await success(env, model, Settings(iterations=20, sweeps=12, tolerance=1e-4))
+        print(f"{name:<34}{rows[name]:>8.3f}", flush=True)
+    rows["uniform policy"] = success_within(env, uniform_policy(env))
+    print(f"{'the uniform policy':<34}{rows['uniform policy']:>8.3f}")
+    return rows
+
+
+async def sampled(env: FiniteEnvironment, seeds: int) -> dict[str, list[float]]:
+    """K sampled transitions an action; values are the merger of the last 4 sweeps' targets."""
+    rows = {}
+    for k in (1, 3, 10):
+        settings = [
+            Settings(iterations=20, sweeps=4, window=4, evaluation=Evaluation(samples=k), seed=seed)
+            for seed in range(seeds)
+        ]
+        rows[str(k)] = [await success(env, OracleModel(), s) for s in settings]
+        print(
+            f"K = {k:<30}{statistics.mean(rows[str(k)]):>8.3f}   {min(rows[str(k)]):.3f} to {max(rows[str(k)]):.3f}",
+            flush=True,
+        )
+    return rows
+
+
+async def corrupted(env: FiniteEnvironment, seeds: int) -> dict[str, float]:
+    rows = {}
+    for share in (0.0, 0.01, 0.03, 0.1, 0.3, 1.0):
+        models = [OracleModel(corrupt=share, seed=seed) for seed in range(seeds if share else 1)]
+        found = [await success(env, m, Settings(iterations=12, sweeps=12, tolerance=1e-4)) for m in models]
+        rows[f"{share:g}"] = statistics.mean(found)
+        print(f"{100 * share:>4.0f} % of statements false{'':<10}{rows[f'{share:g}']:>8.3f}", flush=True)
+    return rows
+
+
+async def order_does_not_matter() -> bool:
+    operators = Operators(make(SLIPPERY), Desk(OracleModel(aggregate="first")))  # the merger that would notice
+    variations = [Variation(1 / 7, f"The way {i}. Worth: {i}") for i in range(7)]
+    texts = set()
+    for seed in range(10):
+        random.Random(seed).shuffle(variations)
+        texts.add(await operators.aggregate(variations))
+    return len(texts) == 1
+
+
+async def monte_carlo(env: FiniteEnvironment, counts: tuple[int, ...]) -> dict[str, float]:
+    """Error of V by K whole episodes of the best policy from each state, against exact evaluation."""
+    best = value_iteration(env).policy
+    policy = Table(env, Uniform(env))
+    await policy.fit([(s, Decision(f"Action: {a}", a, legal=True)) for s, a in best.items()], seed=0)
+    exact = evaluate_policy(env, best)
+    rows = {}
+    for k in counts:
+        operators = Operators(env, Desk(OracleModel()))
+        store = Store(operators)
+        evaluation = Evaluation(steps=None, samples=k)
+        errors = []
+        for state in env.states():
+            text = await evaluation.target(operators, policy, store.read, state)
+            errors.append((worth(text or "") or 0.0) - exact[state])
+        rows[str(k)] = statistics.fmean(e * e for e in errors) ** 0.5
+        print(f"Monte Carlo, K = {k:<17}{rows[str(k)]:>8.4f}   root mean square error of V over states", flush=True)
+    return rows
+
+
+async def fixed_points(env: FiniteEnvironment, sweeps: int) -> dict[str, float]:
+    """Largest difference of TD(n)'s values from exact evaluation of the uniform policy, after many sweeps."""
+    exact = evaluate_policy(env, uniform_policy(env))
+    rows = {}
+    for n in (1, 2, 3):
+        operators = Operators(env, Desk(OracleModel()), fan_in=256)
+        store = Store(operators)
+        evaluation, policy = Evaluation(steps=n), Uniform(env)
+        for _ in range(max(1, sweeps // n)):
+            read = once(store.read)
+            targets = [(s, await evaluation.target(operators, policy, read, s)) for s in env.states()]
+            await store.fit([(s, t) for s, t in targets if t], seed=0)
+        rows[str(n)] = max(abs((worth(store.table[question(env, s)]) or 0) - exact[s]) for s in env.states())
+        print(f"TD({n}), uniform policy{'':<13}{rows[str(n)]:>8.1e}   largest error of V", flush=True)
+    return rows
+
+
+async def run(args: argparse.Namespace) -> dict[str, object]:
+    env = make(SLIPPERY)
+    seeds = 2 if args.quick else 8
+    print("success of the learned policy within 100 steps\n")
+    hurt = await broken(env)
+    print("\nsampled transitions, mean over seeds")
+    k = await sampled(env, seeds)
+    print("\nfalse statements, mean over seeds")
+    false = await corrupted(env, seeds)
+    print()
+    order = await order_does_not_matter()
+    print(f"G1 is the same for every order of its variations: {order}")
+    episodes = await monte_carlo(env, (10, 100) if args.quick else (10, 100, 1000, 4000))
+    points = await fixed_points(env, 20 if args.quick else 60)
+    whole = hurt["nothing broken"]
+    means = [statistics.mean(k[n]) for n in k]
+    met = (
+        order
+        and abs(whole - 0.740) < 0.005
+        and all(value < 0.2 for name, value in hurt.items() if name != "nothing broken")
+        and (args.quick or (means[0] < means[1] < means[2] and max(points.values()) < 1e-3))
+    )
+    return {
+        "benchmark": "gpi_ablations", "broken": hurt, "sampled": k, "corrupted": false, "order": order,
+        "monte_carlo": episodes, "fixed_points": points, "met": met,
+    }  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="two seeds, shorter laws; under a minute")
+    args = parser.parse_args()
+    result = asyncio.run(run(args)) | {"cpus": os.cpu_count(), "python": platform.python_version()}
+    print("RESULT " + json.dumps(result))
+    return 0 if result["met"] else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

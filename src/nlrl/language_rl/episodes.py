@@ -1,0 +1,109 @@
+"""Episodes of a policy in an environment, each decided in words and told step by step."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from nlrl.core import EnvironmentFailed, NlrlError
+from nlrl.language_rl.action_policies import ActionPolicy, count
+from nlrl.language_rl.environments.finite import FiniteEnvironment, State
+from nlrl.language_rl.texts import Decision
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One step as it happened: what was seen, said and got."""
+
+    state: State
+    observation: str
+    decision: Decision
+    reward: float
+    note: str = ""  # "illegal", or what the environment says happened
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """A whole episode.
+
+    total      sum of the rewards, not discounted
+    success    what the environment calls it; None where it does not say
+    cut_off    it ended at the step limit
+    failed     why the environment broke off; its rewards up to there still count
+    """
+
+    seed: int
+    moves: tuple[Move, ...]
+    total: float
+    success: bool | None
+    cut_off: bool
+    failed: str = ""
+
+
+@dataclass
+class Played:
+    """Several episodes and what was heard in them (illegal and unparsed decisions)."""
+
+    episodes: list[Episode] = field(default_factory=list)
+    heard: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def mean_return(self) -> float:
+        """Mean total reward; nan of none."""
+        return sum(e.total for e in self.episodes) / len(self.episodes) if self.episodes else float("nan")
+
+    @property
+    def success_rate(self) -> float | None:
+        """Share of successes among the episodes that tell; None if none does."""
+        told = [e.success for e in self.episodes if e.success is not None]
+        return sum(told) / len(told) if told else None
+
+
+async def play(env: FiniteEnvironment, policy: ActionPolicy, seeds: Sequence[int]) -> Played:
+    """One episode for each seed, side by side, so that a model can answer many at once.
+
+    An environment that raises ends its episode, which says so, and not the others.
+    """
+    played = Played()
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(_episode(copy.deepcopy(env), policy, seed, played.heard)) for seed in seeds]
+    played.episodes = [task.result() for task in running]
+    return played
+
+
+async def _episode(env: FiniteEnvironment, policy: ActionPolicy, seed: int, heard: Counter[str]) -> Episode:
+    observation, info = _guarded(env, "reset", lambda: env.reset(seed=seed))
+    moves: list[Move] = []
+    total = 0.0
+    while True:
+        state = env.state
+        decision = (await policy.draws(state, 1))[0]
+        count([decision], heard)
+        try:
+            after, reward, ended, cut_off, info = _guarded(
+                env, "step", lambda said=decision: env.step(said.action if said.action is not None else said.text)
+            )
+        except EnvironmentFailed as failure:
+            heard["environment failures"] += 1
+            return Episode(seed, tuple(moves), total, None, False, str(failure))
+        note = "illegal" if info.get("illegal") else str(info.get("event", ""))
+        moves.append(Move(state, observation, decision, reward, note))
+        total += reward
+        observation = after
+        if ended or cut_off:
+            return Episode(seed, tuple(moves), total, info.get("success"), cut_off and not ended)
+
+
+def _guarded(env: FiniteEnvironment, what: str, call: Callable[[], _T]) -> _T:
+    try:
+        return call()
+    except NlrlError:
+        raise
+    except Exception as error:  # the boundary to code that is not ours
+        raise EnvironmentFailed(f"{env.name} failed in {what}: {error!r}") from error

@@ -1,0 +1,278 @@
+"""Language Generalized Policy Iteration (Feng et al. 2024, 2411.14251): evaluate in words, improve in words, again.
+
+    env = make("frozen_lake(slippery=true)")
+    operators = Operators(env, Desk(OracleModel()))
+    value, policy = Store(operators), Table(env, Uniform(env))
+    result = await language_policy_iteration(operators, value, policy, Settings(iterations=20, sweeps=10))
+
+All targets of a sweep are computed before any is fitted, so V is that of the sweep before (a frozen copy). Values are
+fitted to the union of the last `window` sweeps' targets, each as often as it was found. With `OracleModel`, a store and
+all transitions, this is policy iteration; with one sweep an iteration, value iteration.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from nlrl.core import BudgetExhausted, EnvironmentFailed, Usage, UserError
+from nlrl.language_rl.action_policies import ActionPolicy, Uniform
+from nlrl.language_rl.desk import Role
+from nlrl.language_rl.environments.finite import State
+from nlrl.language_rl.episodes import Played, play
+from nlrl.language_rl.evaluation import Evaluation, Read
+from nlrl.language_rl.improvement import Enumerate, Improved, Improvement, Refine
+from nlrl.language_rl.operators import Operators
+from nlrl.language_rl.texts import UNKNOWN, Decision, worth
+from nlrl.language_rl.values import Key, LanguageValue, Taken, Target
+
+_T = TypeVar("_T")
+_K = TypeVar("_K")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How long and how wide.
+
+    sweeps       evaluations of all states before each improvement
+    window       sweeps whose targets are fitted together (values), and iterations whose decisions are (policy)
+    episodes     states are those met in so many episodes an iteration; None: all states of the environment
+    explore      share of those episodes played by chance, so that new states are met
+    held_out     seeds that the policy is tried on after each iteration
+    tolerance    converged when no decision changes and no value moves by more
+    """
+
+    iterations: int = 10
+    sweeps: int = 1
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    improvement: Improvement = field(default_factory=Enumerate)
+    window: int = 1
+    episodes: int | None = None
+    explore: float = 0.5
+    held_out: tuple[int, ...] = ()
+    tolerance: float = 1e-9
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.iterations < 0 or self.sweeps < 0 or self.window < 1 or not 0 <= self.explore <= 1:
+            raise UserError(
+                "iterations and sweeps must not be negative, window at least 1 and explore a share, got "
+                f"{self.iterations}, {self.sweeps}, {self.window}, {self.explore}."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A decision that changed, and the evaluations it was made from."""
+
+    state: State
+    before: str | None
+    after: str | None
+    text: str
+    evaluations: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """One round of evaluating and improving.
+
+    moved      largest change of a value's number; None where values have none
+    calls      by role, so far
+    heard      what was illegal, unparsed, empty or failed, so far
+    played     the held-out episodes; None if there are none
+    """
+
+    number: int
+    states: int
+    changes: tuple[Change, ...]
+    moved: float | None
+    calls: Mapping[Role, int]
+    heard: Mapping[str, int]
+    usage: Usage
+    played: Played | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run came to. `stopped` is "converged", "iterations" or the budget that was spent."""
+
+    iterations: tuple[Iteration, ...]
+    stopped: str
+
+
+@dataclass
+class _Loop:
+    operators: Operators
+    value: LanguageValue
+    policy: ActionPolicy
+    settings: Settings
+    targets: deque[list[Target]] = field(init=False)
+    decisions: deque[list[tuple[State, Decision]]] = field(init=False)
+    last: dict[State, str | None] = field(default_factory=dict)
+    numbers: dict[Key, float | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.targets = deque(maxlen=self.settings.window)
+        self.decisions = deque(maxlen=self.settings.window)
+
+    async def states(self, iteration: int) -> list[State]:
+        """All states, or those that this iteration's episodes meet, in the order they were met."""
+        env, episodes = self.operators.env, self.settings.episodes
+        if episodes is None:
+            return list(env.states())
+        by_chance = round(episodes * self.settings.explore)
+        seeds = [_seed(self.settings.seed, iteration, k) for k in range(episodes)]
+        wild = [await play(env, Uniform(env, seed), [seed]) for seed in seeds[:by_chance]]
+        own = await play(env, self.policy, seeds[by_chance:])
+        met = [move.state for p in (*wild, own) for episode in p.episodes for move in episode.moves]
+        return list(dict.fromkeys(met))
+
+    async def sweep(self, states: Sequence[State], seed: str) -> float | None:
+        """Evaluate every state and fit; the largest change of a number."""
+        read = once(self.value.read)
+        s = self.settings.evaluation
+
+        async def target(state: State) -> str | None:
+            return await s.target(self.operators, self.policy, read, state, seed=seed)
+
+        found = await self._of_each(states, target)
+        self.targets.append([(state, text) for state, text in found if text])
+        await self.value.fit([t for some in self.targets for t in some], seed=self.settings.seed)
+        moved = [
+            abs(now - (self.numbers.get(state) or 0.0))
+            for state, text in self.targets[-1]
+            if (now := worth(text)) is not None
+        ]
+        self.numbers.update({state: worth(text) for state, text in self.targets[-1]})
+        return max(moved, default=None)
+
+    async def improve(self, states: Sequence[State], seed: str) -> list[Change]:
+        """Decide anew in every state and fit; what changed. Decisions that are not legal change nothing."""
+        read = once(self.value.read)
+        s = self.settings
+
+        async def better(state: State) -> Improved | None:
+            return await s.improvement.better(self.operators, self.policy, read, s.evaluation, state, seed=seed)
+
+        found = [(state, i) for state, i in await self._of_each(states, better) if i is not None]
+        if isinstance(s.improvement, Refine) and s.improvement.successors is not None:
+            await self._fit_successors(s.improvement.successors, found, seed)
+        legal = [(state, i) for state, i in found if i.decision.legal]
+        self.decisions.append([(state, i.decision) for state, i in legal])
+        await self.policy.fit([d for some in self.decisions for d in some], seed=s.seed)
+        changes = [
+            Change(state, self.last.get(state), i.decision.action, i.decision.text, i.evaluations)
+            for state, i in legal
+            if self.last.get(state) != i.decision.action
+        ]
+        self.last.update({state: i.decision.action for state, i in legal})
+        return changes
+
+    async def _fit_successors(
+        self, successors: LanguageValue, found: Sequence[tuple[State, Improved]], seed: str
+    ) -> None:
+        """One-step backups: what follows (s, a) is r and what follows the policy's own action in s'."""
+        s = self.settings
+
+        async def follows(state: State) -> str:
+            decision = (await self.policy.draws(state, 1))[0]
+            return (
+                await successors.read(Taken(state, decision.action)) if decision.legal and decision.action else UNKNOWN
+            )
+
+        read = once(follows)
+        taken = dict.fromkeys(Taken(state, action) for state, i in found for action, _ in i.evaluations)
+
+        async def target(key: Taken) -> str | None:
+            return await s.evaluation.target(self.operators, self.policy, read, key.state, action=key.action, seed=seed)
+
+        told = await self._of_each(list(taken), target)
+        await successors.fit([(key, text) for key, text in told if text], seed=s.seed)
+
+    async def _of_each(
+        self, states: Sequence[_K], of: Callable[[_K], Awaitable[_T | None]]
+    ) -> list[tuple[_K, _T | None]]:
+        """`of` each state, side by side. A state where the environment fails is counted and left out."""
+
+        async def one(state: _K) -> _T | None:
+            try:
+                return await of(state)
+            except EnvironmentFailed:
+                self.operators.heard["environment failures"] += 1
+                return None
+
+        tasks = [asyncio.ensure_future(one(state)) for state in states]
+        try:
+            return list(zip(states, await asyncio.gather(*tasks), strict=True))
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+async def language_policy_iteration(
+    operators: Operators,
+    value: LanguageValue,
+    policy: ActionPolicy,
+    settings: Settings,
+    *,
+    on_iteration: Callable[[Iteration], None] | None = None,
+) -> Result:
+    """Evaluate and improve until nothing changes, the iterations are done or the budget is spent.
+
+    `value` and `policy` are changed in place, and hold what was learned however it ends. Raises ModelError.
+    """
+    loop = _Loop(operators, value, policy, settings)
+    done: list[Iteration] = []
+    for number in range(1, settings.iterations + 1):
+        begun = time.monotonic()
+        seed = f"{settings.seed}:{number}"
+        try:
+            states = await loop.states(number)
+            moved: float | None = None
+            for k in range(settings.sweeps):
+                moved = await loop.sweep(states, f"{seed}:{k}")
+            changes = await loop.improve(states, seed)
+            played = await play(operators.env, policy, settings.held_out) if settings.held_out else None
+        except BudgetExhausted as spent:
+            return Result(tuple(done), spent.reason)
+        desk = operators.desk
+        heard = operators.heard + (played.heard if played else Counter())
+        done.append(
+            Iteration(
+                number,
+                len(states),
+                tuple(changes),
+                moved,
+                dict(desk.calls),
+                dict(heard),
+                desk.ledger.usage(),
+                played,
+                time.monotonic() - begun,
+            )
+        )
+        if on_iteration:
+            on_iteration(done[-1])
+        if not changes and moved is not None and moved <= settings.tolerance:
+            return Result(tuple(done), "converged")
+    return Result(tuple(done), "iterations")
+
+
+def once(read: Read) -> Read:
+    """`read`, asking only once for each key: the value as it was when the sweep began."""
+    known: dict[State, asyncio.Future[str]] = {}
+
+    async def reading(key: State) -> str:
+        if key not in known:
+            known[key] = asyncio.ensure_future(read(key))
+        return await known[key]
+
+    return reading
+
+
+def _seed(seed: int, iteration: int, k: int) -> int:
+    return (seed * 1_000_003 + iteration * 10_007 + k) % 2**31

@@ -1,0 +1,159 @@
+"""From values to better decisions.
+
+    Enumerate()                    look one step ahead along every legal action, compare, decide
+    Enumerate(draws=8, top=3)      only along the 3 actions that 8 draws of the policy name most often
+    Refine()                       do not compare: tell the policy what would follow, and let it think again (NLAC)
+
+A decision by `Enumerate` costs one policy draw for each of `draws`, then for each candidate action one value for every
+place it may lead to, one G2 for every way there, and one G1; and one I. `expected_calls` says so in numbers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from math import ceil
+
+from nlrl.core import UserError
+from nlrl.language_rl.action_policies import ActionPolicy, count
+from nlrl.language_rl.desk import Role
+from nlrl.language_rl.environments.finite import FiniteEnvironment, State
+from nlrl.language_rl.evaluation import Evaluation, Read, imagine
+from nlrl.language_rl.operators import Operators
+from nlrl.language_rl.texts import Decision, decide, refine_prompt
+from nlrl.language_rl.values import LanguageValue, Taken
+
+
+@dataclass(frozen=True, slots=True)
+class Improved:
+    """A decision with what it was made from: (action, evaluation) pairs."""
+
+    decision: Decision
+    evaluations: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Enumerate:
+    """Compare the evaluations of candidate actions.
+
+    draws  decisions drawn from the policy to find candidates; None: every legal action is one
+    top    how many distinct legal ones are kept, the most frequent first; None: all
+    """
+
+    draws: int | None = None
+    top: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("draws", self.draws), ("top", self.top)):
+            if value is not None and value < 1:
+                raise UserError(f"{name} must be at least 1, got {value}.")
+
+    async def better(
+        self,
+        operators: Operators,
+        policy: ActionPolicy,
+        read: Read,
+        evaluation: Evaluation,
+        state: State,
+        *,
+        seed: str = "",
+    ) -> Improved | None:
+        """The improved decision, legal or not; None if the policy names no legal action. Raises EnvironmentFailed."""
+        actions = await self.candidates(operators, policy, state)
+        if not actions:
+            return None
+        targets = [evaluation.target(operators, policy, read, state, action=action, seed=seed) for action in actions]
+        texts = await asyncio.gather(*targets)
+        evaluations = tuple((a, _one_line(text)) for a, text in zip(actions, texts, strict=True) if text)
+        if not evaluations:
+            return None
+        decision = await operators.improve(state, evaluations)
+        count([decision], operators.heard)
+        return Improved(decision, evaluations)
+
+    async def candidates(self, operators: Operators, policy: ActionPolicy, state: State) -> tuple[str, ...]:
+        """The actions that are looked at."""
+        if self.draws is None:
+            return operators.env.actions(state)[: self.top]
+        drawn = await policy.draws(state, self.draws)
+        count(drawn, operators.heard)
+        legal = Counter(d.action for d in drawn if d.legal and d.action is not None)
+        return tuple(action for action, _ in legal.most_common(self.top))
+
+    def expected_calls(
+        self, env: FiniteEnvironment, state: State, actions: tuple[str, ...], fan_in: int
+    ) -> dict[Role, int]:
+        """Calls of one decision with one-step look-ahead along `actions`, the policy asked at a model."""
+        calls: Counter[Role] = Counter({Role.POLICY: self.draws or 0, Role.IMPROVE: 1})
+        seen: set[State] = set()
+        for action in actions:
+            outcomes = imagine(env, state, action)
+            calls[Role.JOIN] += len(outcomes)
+            seen.update(o.state for o in outcomes if not o.terminal)
+            calls[Role.AGGREGATE] += merges(len(outcomes), fan_in)
+        calls[Role.VALUE] = len(seen)
+        return {role: n for role, n in calls.items() if n}
+
+
+@dataclass(frozen=True, slots=True)
+class Refine:
+    """Let the policy think again after hearing what would follow (NLAC, 2512.04601): 3 calls a round once a successor
+    text is fitted, however many actions there are. It needs a model that can think; an oracle gains nothing by it.
+
+    rounds      how often; it ends early when the decision stays
+    successors  texts by (state, action); None: what would follow is worked out by one step of look-ahead
+    """
+
+    rounds: int = 1
+    successors: LanguageValue | None = None
+
+    async def better(
+        self,
+        operators: Operators,
+        policy: ActionPolicy,
+        read: Read,
+        evaluation: Evaluation,
+        state: State,
+        *,
+        seed: str = "",
+    ) -> Improved | None:
+        """The refined decision, legal or not; None if the first draw is not legal. Raises EnvironmentFailed."""
+        decision = (await policy.draws(state, 1))[0]
+        count([decision], operators.heard)
+        told: list[tuple[str, str]] = []
+        for _ in range(self.rounds):
+            if decision.action is None or not decision.legal:
+                break
+            action = decision.action
+            if self.successors is not None:
+                future: str | None = await self.successors.read(Taken(state, action))
+            else:
+                future = await evaluation.target(operators, policy, read, state, action=action, seed=seed)
+            if not future:
+                break
+            told.append((action, _one_line(future)))
+            prompt = refine_prompt(operators.env, state, action, future)
+            said = await operators.desk.say(Role.REFINE, operators.env.rules, prompt)
+            decision = decide(operators.env, state, said)
+            count([decision], operators.heard)
+            if decision.action == action:
+                break
+        return Improved(decision, tuple(told)) if told else None
+
+
+Improvement = Enumerate | Refine
+
+
+def merges(variations: int, fan_in: int) -> int:
+    """Calls that G1 makes for so many different variations."""
+    calls = 0
+    while True:
+        variations = ceil(variations / fan_in)
+        calls += variations
+        if variations == 1:
+            return calls
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
