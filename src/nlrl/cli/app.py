@@ -19,6 +19,7 @@ _COMMANDS = {
     "report": ("nlrl.cli.report:report", "Accuracy against tokens of a run: table, picture and page."),
     "ls": ("nlrl.cli.runs:ls", "List runs with their model, data and accuracy."),
     "calibrate": ("nlrl.cli.calibrate:calibrate", "Find out which strategy pays for which difficulty."),
+    "play": ("nlrl.cli.play:play", "Learn to act in an environment by language policy iteration."),
     "train": ("nlrl.cli.train:train", "Train reward models on the model's own attempts."),
     "bank": ("nlrl.cli.bank:bank", "Look into a sample bank, import and export recorded samples."),
     "models": ("nlrl.cli.models:models", "List, fetch and describe model weights."),

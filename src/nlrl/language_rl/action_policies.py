@@ -32,14 +32,16 @@ class ActionPolicy(Protocol):
 
 @dataclass
 class Uniform:
-    """Any legal action with equal chance. Draw i at a state is the same every time, given the seed."""
+    """Any legal action with equal chance. The k-th visit of a state draws the same every time, given the seed."""
 
     env: FiniteEnvironment
     seed: int = 0
+    _visits: Counter[State] = field(default_factory=Counter)
 
     async def draws(self, state: State, n: int) -> list[Decision]:
         """n decisions without a call."""
-        rng = random.Random(f"{self.seed}:{state!r}")
+        self._visits[state] += 1
+        rng = random.Random(f"{self.seed}:{self._visits[state]}:{state!r}")
         return [_plain(action) for action in rng.choices(self.env.actions(state), k=n)]
 
     async def fit(self, decisions: Sequence[tuple[State, Decision]], *, seed: int) -> None:

@@ -365,6 +365,11 @@ class TestEpisodes:
         assert 0 < len(broken) < 8 and all("disk full" in e.failed for e in broken)
         assert played.heard["environment failures"] == len(broken)
 
+    def test_uniform_play_is_as_good_as_the_exact_figure(self) -> None:
+        env = make(UMAZE)
+        played = asyncio.run(play(env, Uniform(env), range(200)))
+        assert played.mean_return == pytest.approx(mean_return(env, uniform_policy(env)), abs=8)
+
     def test_seeds_repeat(self) -> None:
         env = make("tic_tac_toe(first=both)")
         first = asyncio.run(play(env, Uniform(env, 1), range(20)))

@@ -1,0 +1,218 @@
+"""`nlrl play`: language policy iteration in an environment, from the first clumsy step."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nlrl.cli.budgets import parse_budget
+from nlrl.cli.frame import Command
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nlrl.core import Model, Sampling
+    from nlrl.language_rl.environments.finite import FiniteEnvironment
+    from nlrl.language_rl.episodes import Episode
+    from nlrl.language_rl.gpi import Iteration, Settings
+    from nlrl.language_rl.play_report import Line
+
+_SHOWN = 5  # changes that are printed after an iteration
+
+
+@click.command(
+    cls=Command,
+    examples="""
+        nlrl play
+        nlrl play "maze(layout=umaze)" --model oracle --iterations 12
+        nlrl play "frozen_lake(slippery=true)" --model oracle --sweeps 12 --iterations 20
+        nlrl play "tic_tac_toe(first=true)" --iterations 0 --held-out 5
+        nlrl play "maze(layout=umaze)" --episodes 4 --draws 4 --samples 2 --budget tokens=100k
+    """,
+)
+@click.argument("environment", required=False)
+@click.option("-m", "--model", envvar="NLRL_MODEL", help="Who speaks; 'oracle' calculates.  [env: NLRL_MODEL]")
+@click.option("-i", "--iterations", type=click.IntRange(min=0), default=3, show_default=True, help="0: only play.")
+@click.option("--sweeps", type=click.IntRange(min=0), default=1, show_default=True, help="Evaluations an iteration.")
+@click.option("--fit", type=click.Choice(["store", "retrieve"]), default="store", show_default=True, help="Of values.")
+@click.option(
+    "--start", type=click.Choice(["model", "uniform"]), help="First policy.  [default: model; oracle: uniform]"
+)
+@click.option(
+    "--steps", type=click.IntRange(min=0), default=1, show_default=True, help="Look-ahead; 0: whole episodes."
+)
+@click.option("-k", "--samples", type=click.IntRange(min=1), help="Sampled ways an action may go.  [default: all]")
+@click.option("--draws", type=click.IntRange(min=1), help="Policy draws to find actions.  [default: all legal actions]")
+@click.option("--top", type=click.IntRange(min=1), help="Most frequent of them that are looked at.  [default: all]")
+@click.option("--refine", is_flag=True, help="Tell the policy what would follow, in place of comparing actions.")
+@click.option("--episodes", type=click.IntRange(min=1), help="Learn where these lead.  [default: in every state]")
+@click.option("--held-out", type=click.IntRange(min=0), default=20, show_default=True, help="Episodes to test on.")
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Runs, for the curve's interval."
+)
+@click.option("-b", "--budget", help='Of a run, such as "tokens=100k".')
+@click.option("--temperature", type=float, help="Of the policy's draws.  [default: 0.8]")
+@click.option("--max-tokens", type=int, help="Of one text.  [default: 256]")
+@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("runs/play"), show_default=True)
+@click.option("--bank", help="A file that keeps every text.  [default: OUT/bank.sqlite; env: NLRL_BANK]")
+def play(
+    environment: str | None,
+    model: str | None,
+    iterations: int,
+    sweeps: int,
+    fit: str,
+    start: str | None,
+    steps: int,
+    samples: int | None,
+    draws: int | None,
+    top: int | None,
+    refine: bool,
+    episodes: int | None,
+    held_out: int,
+    seeds: int,
+    budget: str | None,
+    temperature: float | None,
+    max_tokens: int | None,
+    out: Path,
+    bank: str | None,
+) -> int:
+    """Learn to act in ENVIRONMENT by language policy iteration: evaluate in words, compare, decide, again.
+
+    Without ENVIRONMENT, list them. Stop it whenever you like: what was said is kept, and the same command goes on.
+    """
+    from rich.console import Console
+
+    from nlrl.cli.openers import sampling
+    from nlrl.language_rl.environments import make, names
+    from nlrl.language_rl.evaluation import Evaluation
+    from nlrl.language_rl.gpi import Settings
+    from nlrl.language_rl.improvement import Enumerate, Refine
+
+    if environment is None:
+        for name, about in names().items():
+            click.echo(f"{name:14} {about}")
+        return 0
+    env = make(environment)
+    settings = Settings(
+        iterations=iterations,
+        sweeps=sweeps,
+        evaluation=Evaluation(steps=steps or None, samples=samples),
+        improvement=Refine() if refine else Enumerate(draws=draws, top=top),
+        episodes=episodes,
+        held_out=tuple(range(10_000, 10_000 + held_out)),
+        tolerance=1e-5,
+    )
+    console = Console(stderr=True)
+    drawing = sampling(temperature, max_tokens)
+    uniform = start == "uniform" or (start is None and model == "oracle")
+
+    try:
+        lines, learned, name, shown = asyncio.run(
+            _run(env, model, settings, fit, uniform, seeds, budget, drawing, out, bank, console)
+        )
+    except KeyboardInterrupt as stop:
+        from nlrl.cli.calibrate import _same_command
+
+        stop.add_note(f"What was said is kept. Go on with:\n  {_same_command()}")
+        raise
+    from nlrl.language_rl.play_report import write_report
+
+    facts = {"environment": env.name, "model": name, "rules": env.rules, "settings": repr(settings)}
+    for path in write_report(f"{env.name}, {name}", facts, lines, learned, out):
+        click.echo(f"{path.suffix[1:]:8} {path}")
+    if shown is not None and iterations == 0:
+        _tell(shown)
+    return 0
+
+
+async def _run(
+    env: FiniteEnvironment, model: str | None, settings: Settings, fit: str, uniform: bool, seeds: int,
+    budget: str | None, drawing: Sampling, out: Path, bank: str | None, console: Console,
+) -> tuple[list[Line], dict[int, list[tuple[str, str, str]]], str, Episode | None]:  # fmt: skip
+    from dataclasses import replace
+
+    from nlrl.cli.openers import open_bank, open_model
+    from nlrl.cli.solve import load
+    from nlrl.language_rl.action_policies import Prompted, Table, Uniform
+    from nlrl.language_rl.desk import Desk
+    from nlrl.language_rl.episodes import play as play_episodes
+    from nlrl.language_rl.gpi import language_policy_iteration
+    from nlrl.language_rl.operators import Operators
+    from nlrl.language_rl.oracle import OracleModel
+    from nlrl.language_rl.play_report import line, start_line
+    from nlrl.language_rl.values import Retrieve, Store, question
+
+    opened: Model = OracleModel() if model == "oracle" else open_model(model or None, [], bank)
+    lines: list[Line] = []
+    learned: dict[int, list[tuple[str, str, str]]] = {}
+    shown: Episode | None = None
+    try:
+        await load(opened, console)
+        console.print(f"{env.name}, {opened.name}, into {out}", markup=False, highlight=False)
+        with open_bank(bank, out / "bank.sqlite") as kept:
+            for seed in range(seeds):
+                desk = Desk(opened, bank=kept, budget=parse_budget(budget), sampling=replace(drawing, seed=seed))
+                operators = Operators(env, desk)
+                value = Retrieve(env, desk) if fit == "retrieve" else Store(operators)
+                policy = Table(env, Uniform(env, seed) if uniform else Prompted(env, desk))
+                before = await play_episodes(env, policy, settings.held_out) if settings.held_out else None
+                lines.append(start_line(seed, before))
+                shown = before.episodes[0] if before else None
+                if before:
+                    console.print(f"seed {seed}, at first: {_result(before.mean_return, before.success_rate)}")
+
+                def told(iteration: Iteration, seed: int = seed) -> None:
+                    lines.append(line(env, seed, iteration))
+                    _progress(console, env, seed, iteration)
+
+                result = await language_policy_iteration(
+                    operators, value, policy, replace(settings, seed=seed), on_iteration=told
+                )
+                console.print(f"seed {seed}: stopped by {result.stopped}", markup=False, highlight=False)
+                memory = value.table if isinstance(value, Store) else value.memory
+                states = {state for i in result.iterations for c in i.changes for state in (c.state,)}
+                learned[seed] = [
+                    (
+                        env.describe(s).strip(),
+                        memory.get(question(env, s), ""),
+                        d.text if (d := policy.written(s)) else "",
+                    )
+                    for s in sorted(states, key=repr)
+                ]
+    finally:
+        await opened.aclose()
+    return lines, learned, opened.name, shown
+
+
+def _result(mean_return: float, success: float | None) -> str:
+    return f"return {mean_return:.3f}" + (f", success {100 * success:.0f} %" if success is not None else "")
+
+
+def _progress(console: Console, env: FiniteEnvironment, seed: int, iteration: Iteration) -> None:
+    played = f"{_result(iteration.played.mean_return, iteration.played.success_rate)}; " if iteration.played else ""
+    total = iteration.usage.total
+    console.print(
+        f"seed {seed}, iteration {iteration.number}: {played}{len(iteration.changes)} of {iteration.states} decisions "
+        f"changed; so far {sum(iteration.calls.values()):,} calls, {total.tokens:,} tokens; {iteration.seconds:.1f} s",
+        markup=False,
+        highlight=False,
+    )
+    for change in iteration.changes[:_SHOWN]:
+        state = " ".join(env.describe(change.state).split())
+        console.print(f"    {change.before or '-'} -> {change.after}   {state}", markup=False, highlight=False)
+    if len(iteration.changes) > _SHOWN:
+        console.print(f"    and {len(iteration.changes) - _SHOWN} more", markup=False, highlight=False)
+    heard = ", ".join(f"{n} {what}" for what, n in iteration.heard.items() if n)
+    if heard:
+        console.print(f"    heard so far: {heard}", markup=False, highlight=False)
+
+
+def _tell(episode: Episode) -> None:
+    """One episode, step by step."""
+    for move in episode.moves:
+        click.echo(f"\n{move.observation.strip()}\n{move.decision.text.strip()}")
+        click.echo(f"  reward {move.reward:g}" + (f" ({move.note})" if move.note else ""))
+    click.echo(f"\nreturn {episode.total:g}" + (f"; {episode.failed}" if episode.failed else ""))

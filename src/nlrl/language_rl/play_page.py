@@ -1,0 +1,116 @@
+"""A run of language policy iteration as one HTML file: what is said of each state, what changed, and why.
+
+All text of models is escaped, and the page's policy allows no script at all.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from nlrl.language_rl.play_plot import curve
+
+_MOST_STATES = 400  # that open on the page; learned.json has all
+
+
+def save_page(
+    title: str,
+    facts: Mapping[str, str],
+    lines: Sequence[dict[str, Any]],
+    learned: Mapping[int, Sequence[tuple[str, str, str]]],
+    path: Path,
+    picture: Path | None,
+) -> Path:
+    """Write the page; the picture goes into it."""
+    style = (files("nlrl.benchmark") / "assets" / "page.css").read_text("utf-8")
+    body = ['<dl class="settings">', *(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in facts.items()), "</dl>"]
+    if picture is not None:
+        data = base64.b64encode(picture.read_bytes()).decode()
+        body.append(f'<p><img alt="Learning curve; the table holds the same" src="data:image/png;base64,{data}"></p>')
+    body.append(_table(lines))
+    body += [_iteration(each) for each in lines if each["changes"]]
+    body += [_learned(seed, rows) for seed, rows in learned.items()]
+    path.write_text(
+        f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>{escape(title)}: language policy iteration</title><style>{style} img {{ max-width: 100%; }}</style></head>
+<body><header><h1>{escape(title)}</h1></header><main>{"".join(body)}</main></body></html>
+""",
+        encoding="utf-8",
+        errors="replace",
+    )
+    return path
+
+
+def _table(lines: Sequence[dict[str, Any]]) -> str:
+    rows = []
+    returns = {number: spread for number, spread, _ in curve(lines)}
+    for number in sorted({each["iteration"] for each in lines}):
+        those = [each for each in lines if each["iteration"] == number]
+        spread = returns.get(number)
+        told = [each["success"] for each in those if each["success"] is not None]
+        heard: dict[str, int] = {}
+        for each in those:
+            for what, n in each["heard"].items():
+                heard[what] = heard.get(what, 0) + n
+        cells = [
+            str(number),
+            f"{spread.mean:.3f} ({spread.low:.3f} to {spread.high:.3f})" if spread else "",
+            f"{100 * sum(told) / len(told):.1f} %" if told else "",
+            str(sum(len(each["changes"]) for each in those)),
+            f"{sum(sum(each['calls'].values()) for each in those):,}",
+            f"{sum(each['prompt_tokens'] + each['completion_tokens'] for each in those):,}",
+            ", ".join(f"{n} {what}" for what, n in heard.items() if n),
+        ]
+        rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
+    heads = (
+        "iteration",
+        "mean return",
+        "success",
+        "decisions changed",
+        "calls so far",
+        "tokens so far",
+        "heard so far",
+    )
+    head = "".join(f"<th>{name}</th>" for name in heads)
+    return (
+        '<h2>Learning curve</h2><div class="scroll"><table>'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _iteration(each: dict[str, Any]) -> str:
+    changes = [
+        f"<details><summary>{escape(c['state'])}: "
+        f"{escape(str(c['before'] or 'nothing'))} → <strong>{escape(str(c['after']))}</strong></summary>"
+        f'<div class="in">{_evaluations(c["evaluations"])}<p>Decided:</p><pre>{escape(c["text"])}</pre></div></details>'
+        for c in each["changes"][:_MOST_STATES]
+    ]
+    left = len(each["changes"]) - len(changes)
+    more = f'<p class="soft">{left} more stand in iterations.jsonl.</p>' if left else ""
+    title = f"Seed {each['seed']}, iteration {each['iteration']}: {len(each['changes'])} decisions changed"
+    return (
+        f'<details class="problem"><summary>{title}</summary><div class="in">{"".join(changes)}{more}</div></details>'
+    )
+
+
+def _evaluations(evaluations: Sequence[Sequence[str]]) -> str:
+    items = "".join(f"<li><strong>{escape(action)}</strong>: {escape(text)}</li>" for action, text in evaluations)
+    return f"<p>What was known of the actions:</p><ul>{items}</ul>"
+
+
+def _learned(seed: int, rows: Sequence[tuple[str, str, str]]) -> str:
+    states = [
+        f"<details><summary>{escape(state)}</summary>"
+        f'<div class="in"><p>Value:</p><pre>{escape(value)}</pre>'
+        f"<p>Decision:</p><pre>{escape(decision)}</pre></div></details>"
+        for state, value, decision in rows[:_MOST_STATES]
+    ]
+    left = len(rows) - len(states)
+    more = f'<p class="soft">{left} more stand in learned.json.</p>' if left else ""
+    return f"<h2>What was learned, seed {seed}</h2>{''.join(states)}{more}"

@@ -1,0 +1,93 @@
+"""What is kept of language policy iteration: every iteration as a line, what was learned, a picture and a page.
+
+runs/umaze/
+    iterations.jsonl   one line for each seed and iteration: returns, changes with their evaluations, calls, tokens
+    learned.json       for each seed, what is said of every state and what is decided there
+    curve.png          mean return over iterations, with intervals
+    page.html          each state opens to its evaluations, and to what changed and why
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from nlrl.core import MissingExtra
+from nlrl.language_rl.environments.finite import FiniteEnvironment
+from nlrl.language_rl.episodes import Played
+from nlrl.language_rl.gpi import Iteration
+from nlrl.language_rl.play_page import save_page
+from nlrl.language_rl.play_plot import save_png
+
+Line: TypeAlias = dict[str, Any]  # one iteration in plain values
+
+
+def line(env: FiniteEnvironment, seed: int, iteration: Iteration) -> Line:
+    """One iteration in plain values."""
+    total = iteration.usage.total
+    return {
+        "seed": seed,
+        "iteration": iteration.number,
+        **played_line(iteration.played),
+        "states": iteration.states,
+        "moved": iteration.moved,
+        "changes": [
+            {
+                "state": env.describe(c.state).strip(),
+                "before": c.before,
+                "after": c.after,
+                "text": c.text,
+                "evaluations": [list(pair) for pair in c.evaluations],
+            }
+            for c in iteration.changes
+        ],
+        "calls": {str(role): n for role, n in iteration.calls.items()},
+        "heard": dict(iteration.heard),
+        "prompt_tokens": total.prompt_tokens,
+        "completion_tokens": total.completion_tokens,
+        "seconds": round(iteration.seconds, 3),
+    }
+
+
+def start_line(seed: int, played: Played | None) -> Line:
+    """How the policy did before the first iteration."""
+    nothing = {"states": 0, "moved": None, "changes": [], "calls": {}, "prompt_tokens": 0, "completion_tokens": 0}
+    return {"seed": seed, "iteration": 0, **played_line(played), **nothing, "heard": {}, "seconds": 0.0}
+
+
+def played_line(played: Played | None) -> Line:
+    """Held-out episodes in plain values."""
+    if played is None:
+        return {"returns": [], "success": None}
+    return {"returns": [e.total for e in played.episodes], "success": played.success_rate}
+
+
+def write_report(
+    title: str,
+    facts: Mapping[str, str],
+    lines: Sequence[Line],
+    learned: Mapping[int, Sequence[tuple[str, str, str]]],
+    out: Path,
+) -> list[Path]:
+    """Write all files and return their paths; the picture only where matplotlib is installed.
+
+    learned  for each seed: (state, what is said of it, what is decided there)
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    written = [out / "iterations.jsonl", out / "learned.json"]
+    written[0].write_text("".join(json.dumps(each, ensure_ascii=False) + "\n" for each in lines), encoding="utf-8")
+    table = {
+        str(seed): [{"state": s, "value": value, "decision": decision} for s, value, decision in rows]
+        for seed, rows in learned.items()
+    }
+    written[1].write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    picture = None
+    try:
+        picture = save_png(title, lines, out / "curve.png")
+        written.append(picture)
+    except MissingExtra:
+        pass  # the table on the page holds the same
+    written.append(save_page(title, facts, lines, learned, out / "page.html", picture))
+    return written
