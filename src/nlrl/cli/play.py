@@ -30,11 +30,12 @@ _SHOWN = 5  # changes that are printed after an iteration
         nlrl play "maze(layout=umaze)" --model oracle --iterations 12
         nlrl play "frozen_lake(slippery=true)" --model oracle --sweeps 12 --iterations 20
         nlrl play "tic_tac_toe(first=true)" --iterations 0 --held-out 5
-        nlrl play "maze(layout=umaze)" --episodes 4 --draws 4 --samples 2 --budget tokens=100k
+        nlrl play "maze(layout=umaze)" --critic oracle --draws 8 --budget tokens=100k
     """,
 )
 @click.argument("environment", required=False)
 @click.option("-m", "--model", envvar="NLRL_MODEL", help="Who speaks; 'oracle' calculates.  [env: NLRL_MODEL]")
+@click.option("--critic", help="Who joins, merges and compares evaluations, if not --model; 'oracle' calculates.")
 @click.option("-i", "--iterations", type=click.IntRange(min=0), default=3, show_default=True, help="0: only play.")
 @click.option("--sweeps", type=click.IntRange(min=0), default=1, show_default=True, help="Evaluations an iteration.")
 @click.option("--fit", type=click.Choice(["store", "retrieve"]), default="store", show_default=True, help="Of values.")
@@ -61,6 +62,7 @@ _SHOWN = 5  # changes that are printed after an iteration
 def play(
     environment: str | None,
     model: str | None,
+    critic: str | None,
     iterations: int,
     sweeps: int,
     fit: str,
@@ -111,7 +113,7 @@ def play(
 
     try:
         lines, learned, name, shown = asyncio.run(
-            _run(env, model, settings, fit, uniform, seeds, budget, drawing, out, bank, console)
+            _run(env, model, critic, settings, fit, uniform, seeds, budget, drawing, out, bank, console)
         )
     except KeyboardInterrupt as stop:
         from nlrl.cli.calibrate import _same_command
@@ -129,15 +131,15 @@ def play(
 
 
 async def _run(
-    env: FiniteEnvironment, model: str | None, settings: Settings, fit: str, uniform: bool, seeds: int,
-    budget: str | None, drawing: Sampling, out: Path, bank: str | None, console: Console,
+    env: FiniteEnvironment, model: str | None, critic: str | None, settings: Settings, fit: str, uniform: bool,
+    seeds: int, budget: str | None, drawing: Sampling, out: Path, bank: str | None, console: Console,
 ) -> tuple[list[Line], dict[int, list[tuple[str, str, str]]], str, Episode | None]:  # fmt: skip
     from dataclasses import replace
 
     from nlrl.cli.openers import open_bank, open_model
     from nlrl.cli.solve import load
     from nlrl.language_rl.action_policies import Prompted, Table, Uniform
-    from nlrl.language_rl.desk import Desk
+    from nlrl.language_rl.desk import CRITIC_ROLES, Desk
     from nlrl.language_rl.episodes import play as play_episodes
     from nlrl.language_rl.gpi import language_policy_iteration
     from nlrl.language_rl.operators import Operators
@@ -146,6 +148,7 @@ async def _run(
     from nlrl.language_rl.values import Retrieve, Store, question
 
     opened: Model = OracleModel() if model == "oracle" else open_model(model or None, [], bank)
+    judge: Model | None = OracleModel() if critic == "oracle" else open_model(critic, [], bank) if critic else None
     lines: list[Line] = []
     learned: dict[int, list[tuple[str, str, str]]] = {}
     shown: Episode | None = None
@@ -154,7 +157,13 @@ async def _run(
         console.print(f"{env.name}, {opened.name}, into {out}", markup=False, highlight=False)
         with open_bank(bank, out / "bank.sqlite") as kept:
             for seed in range(seeds):
-                desk = Desk(opened, bank=kept, budget=parse_budget(budget), sampling=replace(drawing, seed=seed))
+                desk = Desk(
+                    opened,
+                    roles=dict.fromkeys(CRITIC_ROLES, judge) if judge else {},
+                    bank=kept,
+                    budget=parse_budget(budget),
+                    sampling=replace(drawing, seed=seed),
+                )
                 operators = Operators(env, desk)
                 value = Retrieve(env, desk) if fit == "retrieve" else Store(operators)
                 policy = Table(env, Uniform(env, seed) if uniform else Prompted(env, desk))
@@ -184,6 +193,8 @@ async def _run(
                 ]
     finally:
         await opened.aclose()
+        if judge is not None:
+            await judge.aclose()
     return lines, learned, opened.name, shown
 
 

@@ -35,6 +35,7 @@ class Role(StrEnum):
     REFINE = "refine"  # a better action than the one just judged
 
 
+CRITIC_ROLES = (Role.JOIN, Role.AGGREGATE, Role.IMPROVE)  # whoever only reads and compares what it is shown
 _PHASE = {Role.POLICY: Phase.SAMPLE, Role.IMPROVE: Phase.SAMPLE, Role.REFINE: Phase.SAMPLE}
 
 
