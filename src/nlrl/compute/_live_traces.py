@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
+from nlrl.compute._drawing import drawing
 from nlrl.compute.bank import Draw
-from nlrl.compute.purse import longest
+from nlrl.compute.bill import longest
 from nlrl.compute.traces import PROBE_TOKENS, End, Event, Probe, Trace, Watch, read_answer
 from nlrl.core import ANSWER_PHRASE, Candidate, Completion, Finish, Phase, Sampling, Spend
 
@@ -58,7 +59,7 @@ class LiveWatch(Watch):
         raise NotImplementedError
 
     async def _drawn(self, n: int, prefill: str, sampling: Sampling, phase: Phase) -> list[tuple[str, Draw]]:
-        flow = self._compute._draws(self._problem, n, n, self._request.messages, prefill, phase, sampling)
+        flow = drawing(self._compute, self._problem, n, n, self._request.messages, prefill, phase, sampling)
         async with aclosing(flow) as draws:
             return [found async for found in draws]
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from nlrl.compute.bank import Draw
-from nlrl.compute.purse import Purse, price
+from nlrl.compute.bill import price
+from nlrl.compute.purse import Purse
 from nlrl.compute.traces import PROBE_TOKENS, End, Event, Probe, Trace, Watch, read_answer
 from nlrl.core import Candidate, Completion, Finish, Phase, Spend, Stopped
 

@@ -12,16 +12,19 @@ A draw that fails is a note and a count, not an exception.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+from nlrl.compute._drawing import Watcher, drawing, over
+from nlrl.compute._growth import branch, proceed
+from nlrl.compute._scoring import score
 from nlrl.compute.bank import Bank, Draw
-from nlrl.compute.ledger import Hold, Ledger
-from nlrl.compute.purse import MeteredModel, Purse, longest, with_max_tokens
+from nlrl.compute.bill import longest, with_max_tokens
+from nlrl.compute.ledger import Ledger
+from nlrl.compute.purse import Purse
 from nlrl.compute.traces import ProbePlan, Watch, watching
 from nlrl.core import (
     ANSWER_PHRASE,
@@ -30,26 +33,18 @@ from nlrl.core import (
     BudgetExhausted,
     Candidate,
     Completion,
-    Delta,
-    Finish,
     Message,
     Model,
     ModelError,
-    NlrlError,
     Phase,
-    PricedVerifier,
     Problem,
-    PromptTooLong,
     Request,
     Sampling,
     Score,
     Spend,
-    SpendingVerifier,
     Stopped,
     UserError,
-    Verdict,
     Verifier,
-    VerifierError,
 )
 from nlrl.rewards.extraction import extract_answer
 from nlrl.rewards.registry import get_verifier
@@ -57,10 +52,8 @@ from nlrl.rewards.registry import get_verifier
 # temperature and top_p as measured for small models; 512 tokens hold a worked grade-school solution
 DEFAULT_SAMPLING = Sampling(temperature=0.8, top_p=0.95, max_tokens=512)
 STEP_TOKENS = 128  # of one reasoning step: a line of a worked solution has 10 to 60
-_LEAST_TOKENS = 8  # the shortest completion worth asking for when the budget is nearly spent
 
 Prompter = Callable[[Problem], tuple[Message, ...]]
-Watcher = Callable[[str, Delta], None]
 
 
 @dataclass
@@ -109,7 +102,7 @@ class Compute:
         _check_measurable(budget, model)
         if prompt is None:
             from nlrl.tasks.prompts import messages_for as prompt
-        self._shared = _Shared(Purse(model, bank or Bank()), verifier, _over(DEFAULT_SAMPLING, sampling), prompt, watch)
+        self._shared = _Shared(Purse(model, bank or Bank()), verifier, over(DEFAULT_SAMPLING, sampling), prompt, watch)
         self.ledger = Ledger(budget)
         self.candidates: list[Candidate] = []
         self.stopped: Stopped | None = None
@@ -156,7 +149,7 @@ class Compute:
 
     def adopt(self, sampling: Sampling) -> None:
         """Make `sampling` the default of every draw from here on, over what was set before."""
-        self._shared.sampling = _over(self._shared.sampling, sampling)
+        self._shared.sampling = over(self._shared.sampling, sampling)
 
     def narrow(self, *, tokens: int) -> None:
         """Lower the budget to `tokens` in all, what is spent included; a limit that is lower already stays."""
@@ -246,7 +239,7 @@ class Compute:
 
     async def extend(self, problem: Problem, candidate: Candidate, *, tokens: int) -> Candidate:
         """Continue a partial attempt by at most `tokens`. Needs a model that can prefill. Raises BudgetExhausted."""
-        return await self._continue(problem, candidate, candidate.text, Sampling(max_tokens=tokens))
+        return await proceed(self, problem, candidate, candidate.text, Sampling(max_tokens=tokens))
 
     async def branch(
         self,
@@ -265,54 +258,12 @@ class Compute:
         far, shorter lists where the budget ends or draws fail. `finish` LENGTH is a text that may be continued; one
         that has stated its answer, or had nothing more to say, is over. Needs a model that can prefill.
         """
-        self._check_prefill()
-        step = _over(Sampling(max_tokens=tokens, stop=(stop,), stop_after=ANSWER_PHRASE), sampling)
-
-        async def grow(stem: Candidate | None) -> list[Candidate]:
-            text, parents = (stem.text, [stem]) if stem else ("", [])
-            try:
-                drawn = await self.sample(problem, n, prefill=text, parents=parents, sampling=step, phase=phase)
-            except PromptTooLong:
-                if stem is None:
-                    raise
-                self.note("A text had filled the model's context and was not continued.")
-                return []
-            return [self._replaced(piece, _grown(stem, piece, stop, problem)) for piece in drawn]
-
-        prompt = self.prompt(problem)
-        bounds = []
-        for stem in stems:
-            request = Request(prompt, _over(self._shared.sampling, step), n, prefill=stem.text if stem else "")
-            bounds.append((await self._shared.purse.bound(self.model, request, problem))(n, tokens))
-        if self.ledger.blocker(sum(bounds, Spend())) is None:
-            async with asyncio.TaskGroup() as group:
-                growing = [group.create_task(grow(stem)) for stem in stems]
-            self.candidates.sort(key=_number)  # drawn side by side, they came as they ended
-            return [task.result() for task in growing]
-        # side by side, what still fits would depend on which ends first, and a replay would differ from the live run
-        return [await grow(stem) for stem in stems]
+        return await branch(self, problem, stems, n, stop, tokens, sampling, phase)
 
     async def force(self, problem: Problem, candidate: Candidate, *, tokens: int = 32) -> Candidate:
         """Close the thinking and demand an answer now. Needs a model that can prefill. Raises BudgetExhausted."""
         prefill = f"{candidate.text.rstrip()}\n\n{ANSWER_PHRASE}"
-        return await self._continue(problem, candidate, prefill, Sampling(max_tokens=tokens, stop=("\n",)))
-
-    async def _continue(self, problem: Problem, candidate: Candidate, prefill: str, sampling: Sampling) -> Candidate:
-        self._check_prefill()
-        grown = await self.sample(problem, 1, prefill=prefill, parents=[candidate], sampling=sampling)
-        if not grown:
-            raise BudgetExhausted(self.stopped or Stopped.FAILED)
-        whole = replace(grown[0].completion, text=prefill + grown[0].text)
-        return self._replaced(grown[0], replace(grown[0], completion=whole, answer=_answer_in(whole.text, problem)))
-
-    def _check_prefill(self) -> None:
-        if not self.model.can.prefill:
-            raise ModelError(f"{self.model.name} cannot continue a given text (prefill); use a strategy without it.")
-
-    def _replaced(self, piece: Candidate, whole: Candidate) -> Candidate:
-        at = next(i for i, c in enumerate(self.candidates) if c.id == piece.id)
-        self.candidates[at] = whole
-        return whole
+        return await proceed(self, problem, candidate, prefill, Sampling(max_tokens=tokens, stop=("\n",)))
 
     async def ask(
         self,
@@ -324,7 +275,7 @@ class Compute:
     ) -> Completion:
         """One completion that is not an attempt: a critique, a plan. Raises BudgetExhausted, ModelError."""
         start = self.path_tokens
-        async with aclosing(self._draws(problem, 1, 1, messages, "", phase, sampling)) as draws:
+        async with aclosing(drawing(self, problem, 1, 1, messages, "", phase, sampling)) as draws:
             async for _, draw in draws:
                 self.path_tokens = max(self.path_tokens, start + draw.completion.completion_tokens)
                 return draw.completion
@@ -348,7 +299,7 @@ class Compute:
         prompt = messages if messages is not None else self.prompt(problem)
         origin = max([0, *(p.path_tokens for p in parents)]) if parents else self.path_tokens
         shared_ids = {c.id: c for c in self.candidates} if self._shared.given and keep is None else {}
-        async with aclosing(self._draws(problem, n, wave, prompt, prefill, phase, sampling)) as draws:
+        async with aclosing(drawing(self, problem, n, wave, prompt, prefill, phase, sampling)) as draws:
             async for name, draw in draws:
                 if (probed := shared_ids.get(name)) is not None:
                     yield probed
@@ -359,7 +310,7 @@ class Compute:
                 attempt = Candidate(
                     id=name,
                     completion=c,
-                    answer=draw.answer if draw.answer is not None else _answer_in(c.text, problem),
+                    answer=draw.answer if draw.answer is not None else extract_answer(c.text, problem).answer,
                     parents=tuple(p.id for p in parents),
                     path_tokens=origin + c.completion_tokens,
                     probes=draw.probes,
@@ -367,87 +318,6 @@ class Compute:
                 self.candidates.append(attempt)
                 self.path_tokens = max(self.path_tokens, attempt.path_tokens)
                 yield attempt
-
-    async def _draws(
-        self,
-        problem: Problem | None,
-        n: int,
-        wave: int,
-        messages: tuple[Message, ...],
-        prefill: str,
-        phase: Phase,
-        sampling: Sampling | None,
-    ) -> AsyncGenerator[tuple[str, Draw], None]:
-        """Good draws in order, in waves that fit the budget. Sets `stopped` when it ends before n."""
-        shared, model = self._shared, self.model
-        request = with_max_tokens(Request(messages, _over(shared.sampling, sampling), prefill=prefill))
-        left = n
-        given = shared.given.get(Purse.key(model, request, problem)) if phase is not Phase.PROBE else None
-        while given and left > 0:
-            left -= 1
-            yield given.popleft()
-        while left > 0:
-            key = Purse.key(model, request, problem)
-            ask = replace(request, n=min(left, wave), first_index=shared.next_index[key])
-            fitting = await self._fitting(ask, problem)
-            if fitting is None:
-                return
-            call, hold = fitting
-            size = call.n
-            key = Purse.key(model, call, problem)  # cutting a first attempt short makes it another sample
-            call = replace(call, first_index=shared.next_index[key])
-            shared.next_index[key] += size
-            names = [f"s{shared.drawn + i}" for i in range(size)]
-            shared.drawn += size
-            left -= size
-            flow = shared.purse.wave(
-                call, ledger=self.ledger, phase=phase, hold=hold, problem=problem, on_delta=_named(shared.watch, names)
-            )
-            try:
-                async with aclosing(flow) as draws:
-                    while True:
-                        try:
-                            if self._deadline is None:
-                                offset, draw = await anext(draws)
-                            else:
-                                async with asyncio.timeout(self._seconds_left()):
-                                    offset, draw = await anext(draws)
-                        except StopAsyncIteration:
-                            break
-                        if draw.completion.ok:
-                            yield names[offset], draw
-                        else:
-                            shared.failed.append(draw.completion)
-            except TimeoutError:
-                self._stop(Stopped.SECONDS)
-                return
-
-    async def _fitting(self, ask: Request, problem: Problem | None) -> tuple[Request, Hold] | None:
-        """The request with as many draws as fit now, and their reservation.
-
-        While others hold reservations that may give something back, it waits; None when nothing will ever fit.
-        """
-        while True:
-            if self._seconds_left() == 0:
-                self._stop(Stopped.SECONDS)
-                return None
-            bound = await self._shared.purse.bound(self.model, ask, problem)
-            # from here to the reservation nothing may await: two askers must not see the same free tokens
-            most = longest(ask)
-            size = _largest(ask.n, lambda k, bound=bound, most=most: self.ledger.blocker(bound(k, most)) is None)
-            if size:
-                return replace(ask, n=size), self.ledger.reserve(bound(size, most))
-            if self.ledger.in_flight:
-                await self.ledger.freed()
-                continue
-            reason = self.ledger.blocker(bound(1, most))
-            room = (self.remaining.tokens or 0) - bound(1, 0).tokens
-            if reason is not Stopped.TOKENS or self.candidates or room < _LEAST_TOKENS:
-                self._stop(reason or Stopped.TOKENS)
-                return None
-            # a first attempt cut to what a small budget holds is worth more than none
-            self.note(f"The budget holds only {room} completion tokens; the attempt was cut to that.")
-            ask = replace(ask, n=1, sampling=replace(ask.sampling, max_tokens=room))
 
     def _stop(self, reason: Stopped) -> None:
         self.stopped = self.stopped or reason
@@ -461,65 +331,7 @@ class Compute:
 
         Raises VerifierError if the verifier breaks its contract (wrong number of scores).
         """
-        verifier = verifier or self.verifier()
-        known = {c.id: s for c in candidates if (s := self._shared.scores.get((id(verifier), c.id, c.text)))}
-        if known:  # a judgement is bought once
-            fresh = [c for c in candidates if c.id not in known]
-            judged = iter(await self.score(problem, fresh, verifier))
-            return [replace(c, score=known[c.id]) if c.id in known else next(judged) for c in candidates]
-        if not candidates:
-            return []
-        asked = verifier
-        if isinstance(verifier, SpendingVerifier):
-            verifier = verifier.metered(self._metered)
-        try:
-            async with asyncio.timeout(self._seconds_left()), self._priced(verifier, problem, candidates):
-                scores = await verifier.score(problem, candidates)
-        except TimeoutError:
-            self._stop(Stopped.SECONDS)
-            scores = [Score(0.5, Verdict.TIMEOUT, reason="the time budget ended")] * len(candidates)
-        except BudgetExhausted as spent:
-            self._stop(Stopped(spent.reason))
-            scores = [Score(0.5, Verdict.ABSTAIN, reason=str(spent))] * len(candidates)
-        except VerifierError:
-            raise
-        except NlrlError as failure:
-            self.note(f"The verifier failed and abstains: {failure}")
-            scores = [Score(0.5, Verdict.ABSTAIN, reason=str(failure))] * len(candidates)
-        if len(scores) != len(candidates):
-            raise VerifierError(
-                f"{type(verifier).__name__} gave {len(scores)} scores for {len(candidates)} candidates; "
-                "it must give one each, in order."
-            )
-        scored = [replace(c, score=s) for c, s in zip(candidates, scores, strict=True)]
-        if self._shared.given:  # after a probe: the strategy may ask for the same judgements
-            self._shared.scores.update({(id(asked), c.id, c.text): s for c, s in zip(candidates, scores, strict=True)})
-        by_id = {c.id: c for c in scored}
-        self.candidates = [by_id.get(c.id, c) for c in self.candidates]
-        return scored
-
-    @asynccontextmanager
-    async def _priced(
-        self, verifier: Verifier, problem: Problem, candidates: Sequence[Candidate]
-    ) -> AsyncIterator[None]:
-        """Reserve what a reward model of its own will cost, and charge it. Raises BudgetExhausted."""
-        if not isinstance(verifier, PricedVerifier):
-            yield
-            return
-        bound = await verifier.price(problem, candidates)
-        while reason := self.ledger.blocker(bound):
-            if not self.ledger.in_flight:
-                raise BudgetExhausted(reason)
-            await self.ledger.freed()
-        hold = self.ledger.reserve(bound)
-        try:
-            yield
-        finally:
-            told = getattr(verifier, "spent", None)  # what a server reported, where the bound was not exact
-            self.ledger.settle(hold, Phase.VERIFY, (told and told(problem, candidates)) or bound)
-
-    def _metered(self, model: Model | None) -> Model:
-        return MeteredModel(self._shared.purse, self.ledger, model or self.model)
+        return await score(self, problem, candidates, verifier or self.verifier())
 
     # --- children
 
@@ -571,49 +383,6 @@ class Compute:
             stopped=self.stopped or stopped,
             notes=tuple(notes),
         )
-
-
-def _grown(stem: Candidate | None, piece: Candidate, stop: str, problem: Problem) -> Candidate:
-    """`stem` with one more step. The backends cut the stop string off and do not say whether it was that or the end
-    token that ended the step; a text that was over without an answer shows it by an empty next step."""
-    c = piece.completion
-    _, phrase, after = c.text.lower().rpartition(ANSWER_PHRASE.lower())
-    over = c.finish is Finish.RULE or not c.text.strip() or bool(phrase and c.finish is Finish.STOP and after.strip())
-    before = stem.text if stem else ""
-    text = before + c.text + (stop if c.finish is Finish.STOP and not over else "")
-    sure = (*(stem.completion.logprobs or () if stem else ()), *(c.logprobs or ()))
-    whole = replace(c, text=text, finish=c.finish if over else Finish.LENGTH, logprobs=sure or None)
-    return replace(piece, completion=whole, answer=_answer_in(text, problem) if over else None)
-
-
-def _answer_in(text: str, problem: Problem) -> str | None:
-    return extract_answer(text, problem).answer
-
-
-def _number(candidate: Candidate) -> int:
-    return int(candidate.id[1:])
-
-
-def _named(watch: Watcher | None, names: list[str]) -> Callable[[Delta], None] | None:
-    return None if watch is None else lambda delta: watch(names[delta.index], delta)
-
-
-def _over(base: Sampling, over: Sampling | None) -> Sampling:
-    """`base` with what is set in `over`."""
-    if over is None:
-        return base
-    fresh = Sampling()
-    changed = {name: getattr(over, name) for name in over.__slots__ if getattr(over, name) != getattr(fresh, name)}
-    return replace(base, **changed)
-
-
-def _largest(n: int, fits: Callable[[int], bool]) -> int:
-    """The largest k <= n that fits, by bisection; 0 if none."""
-    low, high = 0, n
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle - 1)
-    return low
 
 
 def _check_measurable(budget: Budget, model: Model) -> None:

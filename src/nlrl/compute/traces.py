@@ -35,9 +35,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from nlrl.compute._drawing import over
 from nlrl.compute.bank import Draw
+from nlrl.compute.bill import with_max_tokens
 from nlrl.compute.ledger import Hold
-from nlrl.compute.purse import with_max_tokens
 from nlrl.core import Candidate, Completion, Problem, Request, Sampling, Stopped, TokenLogprob
 from nlrl.rewards.extraction import extract_answer
 
@@ -120,9 +121,8 @@ async def watching(
     """The watch behind `Compute.traces`."""
     from nlrl.compute._live_traces import ChunkedWatch, WholeWatch
     from nlrl.compute._recorded_traces import RecordedWatch
-    from nlrl.compute.handle import _over
 
-    request = with_max_tokens(Request(compute.prompt(problem), _over(compute._shared.sampling, sampling)))
+    request = with_max_tokens(Request(compute.prompt(problem), over(compute._shared.sampling, sampling)))
     kind: type[Watch]
     if getattr(compute.model, "is_panel", False):
         kind = RecordedWatch

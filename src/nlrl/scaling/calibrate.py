@@ -23,7 +23,7 @@ import numpy as np
 from nlrl.benchmark.config import given
 from nlrl.benchmark.intervals import Interval
 from nlrl.compute import Bank, Compute
-from nlrl.compute.purse import DEFAULT_MAX_TOKENS
+from nlrl.compute.bill import DEFAULT_MAX_TOKENS
 from nlrl.core import Model, Problem, Sampling, Spend, UserError
 from nlrl.rewards.registry import get_verifier
 from nlrl.scaling.cells import Cells, replay_cells

@@ -1,0 +1,127 @@
+"""How attempts are drawn: in waves that fit the budget, cut short where only a first one fits, until a limit holds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from nlrl.compute.bank import Draw
+from nlrl.compute.bill import longest, with_max_tokens
+from nlrl.compute.ledger import Hold
+from nlrl.compute.purse import Purse
+from nlrl.core import Delta, Message, Phase, Problem, Request, Sampling, Stopped
+
+if TYPE_CHECKING:
+    from nlrl.compute.handle import Compute
+
+Watcher = Callable[[str, Delta], None]  # called with a candidate's id and what it has just said
+_LEAST_TOKENS = 8  # the shortest completion worth asking for when the budget is nearly spent
+
+
+async def drawing(
+    compute: Compute,
+    problem: Problem | None,
+    n: int,
+    wave: int,
+    messages: tuple[Message, ...],
+    prefill: str,
+    phase: Phase,
+    sampling: Sampling | None,
+) -> AsyncGenerator[tuple[str, Draw], None]:
+    """Good draws with their names, in order, in waves that fit the budget. Sets `compute.stopped` when it ends
+    before n."""
+    shared, model = compute._shared, compute.model
+    request = with_max_tokens(Request(messages, over(shared.sampling, sampling), prefill=prefill))
+    left = n
+    given = shared.given.get(Purse.key(model, request, problem)) if phase is not Phase.PROBE else None
+    while given and left > 0:
+        left -= 1
+        yield given.popleft()
+    while left > 0:
+        key = Purse.key(model, request, problem)
+        ask = replace(request, n=min(left, wave), first_index=shared.next_index[key])
+        fitting = await _fitting(compute, ask, problem)
+        if fitting is None:
+            return
+        call, hold = fitting
+        size = call.n
+        key = Purse.key(model, call, problem)  # cutting a first attempt short makes it another sample
+        call = replace(call, first_index=shared.next_index[key])
+        shared.next_index[key] += size
+        names = [f"s{shared.drawn + i}" for i in range(size)]
+        shared.drawn += size
+        left -= size
+        flow = shared.purse.wave(
+            call, ledger=compute.ledger, phase=phase, hold=hold, problem=problem, on_delta=_named(shared.watch, names)
+        )
+        try:
+            async with aclosing(flow) as draws:
+                while True:
+                    try:
+                        if compute._deadline is None:
+                            offset, draw = await anext(draws)
+                        else:
+                            async with asyncio.timeout(compute._seconds_left()):
+                                offset, draw = await anext(draws)
+                    except StopAsyncIteration:
+                        break
+                    if draw.completion.ok:
+                        yield names[offset], draw
+                    else:
+                        shared.failed.append(draw.completion)
+        except TimeoutError:
+            compute._stop(Stopped.SECONDS)
+            return
+
+
+async def _fitting(compute: Compute, ask: Request, problem: Problem | None) -> tuple[Request, Hold] | None:
+    """The request with as many draws as fit now, and their reservation.
+
+    While others hold reservations that may give something back, it waits; None when nothing will ever fit.
+    """
+    while True:
+        if compute._seconds_left() == 0:
+            compute._stop(Stopped.SECONDS)
+            return None
+        bound = await compute._shared.purse.bound(compute.model, ask, problem)
+        # from here to the reservation nothing may await: two askers must not see the same free tokens
+        most = longest(ask)
+        size = _largest(ask.n, lambda k, bound=bound, most=most: compute.ledger.blocker(bound(k, most)) is None)
+        if size:
+            return replace(ask, n=size), compute.ledger.reserve(bound(size, most))
+        if compute.ledger.in_flight:
+            await compute.ledger.freed()
+            continue
+        reason = compute.ledger.blocker(bound(1, most))
+        room = (compute.remaining.tokens or 0) - bound(1, 0).tokens
+        if reason is not Stopped.TOKENS or compute.candidates or room < _LEAST_TOKENS:
+            compute._stop(reason or Stopped.TOKENS)
+            return None
+        # a first attempt cut to what a small budget holds is worth more than none
+        compute.note(f"The budget holds only {room} completion tokens; the attempt was cut to that.")
+        ask = replace(ask, n=1, sampling=replace(ask.sampling, max_tokens=room))
+
+
+def over(base: Sampling, over: Sampling | None) -> Sampling:
+    """`base` with what is set in `over`."""
+    if over is None:
+        return base
+    fresh = Sampling()
+    changed = {name: getattr(over, name) for name in over.__slots__ if getattr(over, name) != getattr(fresh, name)}
+    return replace(base, **changed)
+
+
+def _named(watch: Watcher | None, names: list[str]) -> Callable[[Delta], None] | None:
+    return None if watch is None else lambda delta: watch(names[delta.index], delta)
+
+
+def _largest(n: int, fits: Callable[[int], bool]) -> int:
+    """The largest k <= n that fits, by bisection; 0 if none."""
+    low, high = 0, n
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
