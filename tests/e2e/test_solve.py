@@ -114,6 +114,7 @@ def test_a_closed_pipe_is_no_error_message(nlrl):
     assert process.returncode == 141 and err == b""
 
 
+@pytest.mark.alone
 @small_model
 def test_a_real_model_answers_a_short_question_within_two_seconds(nlrl):
     done = nlrl("solve", "What is 17 + 25?", "--model", "smollm2-135m", "--seed", "3", "--json")

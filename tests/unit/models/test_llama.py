@@ -554,6 +554,7 @@ from nlrl.core import Request, Sampling, user
 from nlrl.models import LlamaModel
 model = LlamaModel({path!r}, slots=2, context_tokens=320)
 endless = Request((user("hi"),), Sampling(max_tokens=400, grammar='root ::= "a " root'), 2)
+begun = threading.Event()
 async def main():
     stream = model.stream(endless)
     await anext(stream)
@@ -568,8 +569,7 @@ async def main():
         ("return", "asyncio.run(main())", 0),
         ("os.kill(os.getpid(), signal.SIGINT)", "asyncio.run(main())", -signal.SIGINT),
         ("sys.exit(3)", "asyncio.run(main())", 3),
-        ("pass", "threading.Thread(target=asyncio.run, args=(main(),), daemon=True).start()\nthreading.Event().wait(1)",
-         0),
+        ("begun.set()", "threading.Thread(target=asyncio.run, args=(main(),), daemon=True).start()\nbegun.wait(30)", 0),
     ],
     ids=["return", "interrupt", "exit", "thread"],
 )  # fmt: skip
