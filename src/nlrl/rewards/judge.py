@@ -12,32 +12,24 @@ Every call is charged: `metered` hands the judge a model that books its tokens.
 from __future__ import annotations
 
 import asyncio
-import copy
-import hashlib
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Literal
 
 from nlrl.core import (
-    BudgetExhausted,
     Candidate,
     Message,
     Model,
-    ModelError,
     Problem,
-    Request,
-    Sampling,
     Score,
     UserError,
     Verdict,
-    Verifier,
     system,
     user,
 )
+from nlrl.rewards._asking import Asking, problem_text, quoted, read_verdict
 from nlrl.rewards._verdicts import unparsed
 
-MAX_CHARS = 6_000  # of one answer; the end is kept, since answers stand at the end
 MAX_DUELS = 64  # pairs in one pairwise scoring; beyond that each candidate meets its neighbours only
 
 _RULES = (
@@ -51,10 +43,9 @@ _YES_NO_TASK = (
 _PAIR_TASK = (
     "Think briefly. Then end with one line: 'Verdict: 1' if text 1 is the better answer, 'Verdict: 2' if text 2 is."
 )
-_VERDICT = re.compile(r"verdict[\s*_]{0,4}:[\s*_\"'`(\[]{0,6}([A-Za-z0-9]+)", re.I)
 
 
-class LLMJudge:
+class LLMJudge(Asking):
     """Scores by asking a model.
 
     model        the judge; None asks the solver's own model, which only `metered` can supply
@@ -75,23 +66,14 @@ class LLMJudge:
         max_tokens: int = 256,
         concurrency: int = 8,
     ) -> None:
-        if mode not in ("grade", "pairwise") or votes < 1 or concurrency < 1 or max_tokens < 1:
-            raise UserError(
-                f"LLMJudge: mode must be 'grade' or 'pairwise' and votes, concurrency and max_tokens at least 1; "
-                f"got mode={mode!r}, votes={votes}, concurrency={concurrency}, max_tokens={max_tokens}."
-            )
-        self.model, self.mode, self.votes = model, mode, votes
-        self.max_tokens, self.concurrency = max_tokens, concurrency
-
-    def metered(self, meter: Callable[[Model | None], Model]) -> Verifier:
-        """A copy whose calls are charged; see `core.SpendingVerifier`."""
-        judge = copy.copy(self)
-        judge.model = meter(self.model)
-        return judge
+        if mode not in ("grade", "pairwise"):
+            raise UserError(f"LLMJudge: mode must be 'grade' or 'pairwise', got {mode!r}.")
+        super().__init__(model, votes, max_tokens, concurrency)
+        self.mode = mode
 
     async def score(self, problem: Problem, candidates: Sequence[Candidate]) -> list[Score]:
         """One score each, in order. Candidates without an answer are unparsed and cost nothing."""
-        self._asked()
+        self.lent()  # a missing model is said once, and not from inside a group of tasks
         judged = [i for i, c in enumerate(candidates) if c.answer is not None and c.answer.strip()]
         scores = [unparsed()] * len(candidates)
         chosen = [candidates[i] for i in judged]
@@ -102,20 +84,14 @@ class LLMJudge:
 
     async def prefer(self, problem: Problem, first: Candidate, second: Candidate) -> int:
         """Which of two is better, asked in both orders: 1 the first, -1 the second, 0 no decision."""
-        replies = await self._ask_all([_pair_prompt(problem, first, second), _pair_prompt(problem, second, first)])
+        replies = await self.replies([_pair_prompt(problem, first, second), _pair_prompt(problem, second, first)])
         one, two = (_tally(texts, {"1": 1, "2": -1}) for texts in replies)
         if one is None or two is None or one * two >= 0:  # silent, tied, or for whatever stood in one place
             return 0
         return 1 if one > 0 else -1
 
-    def _asked(self) -> Model:
-        if self.model is None:
-            raise UserError("LLMJudge has no model: pass one, or use the judge through a solver, which lends its own.")
-        return self.model
-
     async def _grades(self, problem: Problem, candidates: Sequence[Candidate]) -> list[Score]:
-        replies = await self._ask_all([_grade_prompt(problem, c) for c in candidates])
-        return [_grade(texts) for texts in replies]
+        return [_grade(texts) for texts in await self.replies([_grade_prompt(problem, c) for c in candidates])]
 
     async def _duels(self, problem: Problem, candidates: Sequence[Candidate]) -> list[Score]:
         n = len(candidates)
@@ -144,31 +120,9 @@ class LLMJudge:
             Score(points[i] / met[i], Verdict.ABSTAIN, reason=f"won {points[i]:g} of {met[i]} duels") for i in range(n)
         ]
 
-    async def _ask_all(self, prompts: Sequence[tuple[Message, ...]]) -> list[list[str]]:
-        """The replies to each prompt; an empty list where the call failed."""
-        model = self._asked()
-        replies: list[list[str]] = [[] for _ in prompts]
-        sampling = Sampling(
-            temperature=0.0 if self.votes == 1 else 0.7, max_tokens=self.max_tokens, stop_after="Verdict:"
-        )
-        gate = asyncio.Semaphore(self.concurrency)
 
-        async def ask(i: int) -> None:
-            async with gate:
-                try:
-                    drawn = await model.complete(Request(prompts[i], sampling, n=self.votes))
-                except (ModelError, BudgetExhausted):  # an abstention; the ledger has its own record
-                    return
-                replies[i] = [c.text for c in drawn if c.ok]
-
-        async with asyncio.TaskGroup() as group:
-            for i in range(len(prompts)):
-                group.create_task(ask(i))
-        return replies
-
-
-def _grade(texts: Sequence[str]) -> Score:
-    verdicts = [v for v in (_verdict(t, {"yes": 1, "no": -1}) for t in texts) if v]
+def _grade(replies: list[str] | str) -> Score:
+    verdicts = _clear(replies, {"yes": 1, "no": -1})
     if not verdicts:
         return Score(0.5, Verdict.ABSTAIN, reason="the judge gave no clear verdict")
     value = sum(v > 0 for v in verdicts) / len(verdicts)
@@ -176,29 +130,15 @@ def _grade(texts: Sequence[str]) -> Score:
     return Score(value, verdict, reason=f"{sum(v > 0 for v in verdicts)} of {len(verdicts)} judgements say yes")
 
 
-def _verdict(text: str, words: dict[str, int]) -> int:
-    """The verdict of one reply: 0 unless its last verdict line is clear and no other line contradicts it."""
-    found = [words.get(w.lower(), 0) for w in _VERDICT.findall(text)]
-    return found[-1] if found and (len(set(found)) == 1) else 0
+def _clear(replies: list[str] | str, words: dict[str, int]) -> list[int]:
+    """The clear verdicts among the replies; a failed call gave none."""
+    return [] if isinstance(replies, str) else [v for v in (read_verdict(t, words) for t in replies) if v]
 
 
-def _tally(texts: Sequence[str], words: dict[str, int]) -> int | None:
+def _tally(replies: list[str] | str, words: dict[str, int]) -> int | None:
     """The sum of the clear verdicts, None if there is none."""
-    verdicts = [v for v in (_verdict(t, words) for t in texts) if v]
+    verdicts = _clear(replies, words)
     return sum(verdicts) if verdicts else None
-
-
-def _quoted(text: str, name: str, salt: str) -> str:
-    """A text between markers that it does not contain."""
-    text = text[-MAX_CHARS:]
-    mark = hashlib.sha256(f"{salt}\0{text}".encode("utf-8", "surrogatepass")).hexdigest()[:12]
-    return f"<<<{name} {mark}\n{text}\n{mark} {name}>>>"
-
-
-def _problem(problem: Problem) -> str:
-    context = f"Context:\n{problem.context}\n\n" if problem.context else ""
-    options = "".join(f"\n- {choice}" for choice in problem.choices)
-    return f"{context}Problem:\n{problem.question}" + (f"\nOptions:{options}" if options else "")
 
 
 def _answer(candidate: Candidate) -> str:
@@ -206,10 +146,10 @@ def _answer(candidate: Candidate) -> str:
 
 
 def _grade_prompt(problem: Problem, candidate: Candidate) -> tuple[Message, ...]:
-    quoted = _quoted(_answer(candidate), "TEXT", problem.id)
-    return system(_RULES), user(f"{_problem(problem)}\n\n{quoted}\n\n{_YES_NO_TASK}")
+    text = quoted(_answer(candidate), "TEXT", problem.id)
+    return system(_RULES), user(f"{problem_text(problem)}\n\n{text}\n\n{_YES_NO_TASK}")
 
 
 def _pair_prompt(problem: Problem, first: Candidate, second: Candidate) -> tuple[Message, ...]:
-    texts = f"{_quoted(_answer(first), 'TEXT 1', problem.id)}\n\n{_quoted(_answer(second), 'TEXT 2', problem.id)}"
-    return system(_RULES), user(f"{_problem(problem)}\n\n{texts}\n\n{_PAIR_TASK}")
+    texts = f"{quoted(_answer(first), 'TEXT 1', problem.id)}\n\n{quoted(_answer(second), 'TEXT 2', problem.id)}"
+    return system(_RULES), user(f"{problem_text(problem)}\n\n{texts}\n\n{_PAIR_TASK}")

@@ -11,27 +11,21 @@ charged: `metered` hands the judge a model that books its tokens.
 from __future__ import annotations
 
 import asyncio
-import copy
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 from nlrl.core import (
-    BudgetExhausted,
     Candidate,
     Message,
     Model,
-    ModelError,
     Problem,
-    Request,
-    Sampling,
     Score,
     UserError,
-    Verifier,
     system,
     user,
 )
-from nlrl.rewards.judge import _problem, _quoted, _verdict
+from nlrl.rewards._asking import Asking, problem_text, quoted, read_verdict
 from nlrl.rewards.process_steps import abstained, no_steps, step_score, steps_of
 
 MAX_STEPS = 64  # beyond this no small judge keeps count
@@ -58,7 +52,7 @@ _ONE_TASK = (
 )
 
 
-class JudgePRM:
+class JudgePRM(Asking):
     """Step values by asking a model; the value of a step is the share of votes that call it right.
 
     model        the judge; None asks the solver's own model, which only `metered` can supply
@@ -79,49 +73,26 @@ class JudgePRM:
         max_tokens: int = 128,
         concurrency: int = 8,
     ) -> None:
-        if mode not in ("all", "per_step") or min(votes, max_tokens, concurrency) < 1:
-            raise UserError(
-                "JudgePRM: mode must be 'all' or 'per_step', and votes, max_tokens and concurrency at least 1; "
-                f"got mode={mode!r}, votes={votes}, max_tokens={max_tokens}, concurrency={concurrency}."
-            )
-        self.model, self.mode, self.votes = model, mode, votes
-        self.max_tokens, self.concurrency = max_tokens, concurrency
-
-    def metered(self, meter: Callable[[Model | None], Model]) -> Verifier:
-        """A copy whose calls are charged; see `core.SpendingVerifier`."""
-        judge = copy.copy(self)
-        judge.model = meter(self.model)
-        return judge
+        if mode not in ("all", "per_step"):
+            raise UserError(f"JudgePRM: mode must be 'all' or 'per_step', got {mode!r}.")
+        super().__init__(model, votes, max_tokens, concurrency)
+        self.mode = mode
 
     async def score(self, problem: Problem, candidates: Sequence[Candidate]) -> list[Score]:
         """One score each, in order. Texts without a step cost nothing."""
-        model = self.model
-        if model is None:
-            raise UserError("JudgePRM has no model: pass one, or use it through a solver, which lends its own.")
-        gate = asyncio.Semaphore(self.concurrency)
-
-        async def ask(prompt: tuple[Message, ...], max_tokens: int, stop_after: str | None) -> list[str] | str:
-            """The replies, or why there are none."""
-            sampling = Sampling(
-                temperature=0.0 if self.votes == 1 else 0.7, max_tokens=max_tokens, stop_after=stop_after
-            )
-            async with gate:
-                try:
-                    drawn = await model.complete(Request(prompt, sampling, n=self.votes))
-                except (ModelError, BudgetExhausted) as failure:  # an abstention; the ledger has its own record
-                    return str(failure)
-            return [c.text for c in drawn if c.ok] or str(drawn[0].error if drawn else "no draw")
-
+        self.lent()  # a missing model is said once, and not from inside a group of tasks
+        gate = self.gate()
         grade = self._all if self.mode == "all" else self._each
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(grade(problem, steps_of(c.text), ask)) for c in candidates]
+            tasks = [group.create_task(grade(problem, steps_of(c.text), gate)) for c in candidates]
         return [task.result() for task in tasks]
 
-    async def _all(self, problem: Problem, steps: list[str], ask: Callable) -> Score:
+    async def _all(self, problem: Problem, steps: list[str], gate: asyncio.Semaphore) -> Score:
         if refusal := _refused(steps):
             return refusal
         task = _ALL_TASK.format(n=len(steps))
-        replies = await ask(_prompt(problem, steps, task), _TOKENS_PER_STEP * len(steps) + 32, None)
+        prompt, room = _prompt(problem, steps, task), _TOKENS_PER_STEP * len(steps) + 32
+        (replies,) = await self.replies([prompt], max_tokens=room, stop_after=None, gate=gate)
         if isinstance(replies, str):
             return abstained("judge_failed", replies)
         graded = [g for g in (read_grades(text, len(steps)) for text in replies) if g is not None]
@@ -130,16 +101,16 @@ class JudgePRM:
         values = [sum(grades[k] for grades in graded) / len(graded) for k in range(len(steps))]
         return step_score(values, len(steps), f"judged by {len(graded)} of {len(replies)} replies")
 
-    async def _each(self, problem: Problem, steps: list[str], ask: Callable) -> Score:
+    async def _each(self, problem: Problem, steps: list[str], gate: asyncio.Semaphore) -> Score:
         if refusal := _refused(steps):
             return refusal
         prompts = [_prompt(problem, steps[: k + 1], _ONE_TASK.format(k=k + 1)) for k in range(len(steps))]
-        answers = await asyncio.gather(*(ask(prompt, self.max_tokens, "Verdict:") for prompt in prompts))
+        answers = await self.replies(prompts, gate=gate)
         values = []
         for k, replies in enumerate(answers):
             if isinstance(replies, str):
                 return abstained("judge_failed", replies)
-            verdicts = [v for v in (_verdict(text, {"yes": 1, "no": -1}) for text in replies) if v]
+            verdicts = [v for v in (read_verdict(text, {"yes": 1, "no": -1}) for text in replies) if v]
             if not verdicts:
                 return abstained("unparsed_judgement", f"no clear verdict on step {k + 1} of {len(steps)}")
             values.append(sum(v > 0 for v in verdicts) / len(verdicts))
@@ -170,7 +141,7 @@ def _refused(steps: list[str]) -> Score | None:
 
 def _prompt(problem: Problem, steps: Sequence[str], task: str) -> tuple[Message, ...]:
     shown = "\n".join(f"Step {k}: {_cut(step)}" for k, step in enumerate(steps, 1))
-    return system(_RULES), user(f"{_problem(problem)}\n\n{_quoted(shown, 'SOLUTION', problem.id)}\n\n{task}")
+    return system(_RULES), user(f"{problem_text(problem)}\n\n{quoted(shown, 'SOLUTION', problem.id)}\n\n{task}")
 
 
 def _cut(step: str) -> str:

@@ -20,7 +20,8 @@ from nlrl.core import (
     Verdict,
 )
 from nlrl.models.scripted import Reply, ScriptedModel
-from nlrl.rewards.judge import MAX_CHARS, LLMJudge
+from nlrl.rewards._asking import MAX_CHARS
+from nlrl.rewards.judge import LLMJudge
 
 Attempt = Callable[..., Candidate]
 PROBLEM = Problem("What is 2 + 2?", reference="4")
