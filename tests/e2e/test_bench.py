@@ -147,3 +147,18 @@ def test_doctor_offline(nlrl):
     done = nlrl("doctor", "--offline")
     assert done.code in (0, 1) and "sandbox" in done.out and "python" in done.out
     assert "PyPI" not in done.out
+
+
+def test_a_strategy_that_failed_on_every_problem_is_no_success(nlrl, write_rows):
+    done = nlrl(
+        "bench",
+        "--data",
+        write_rows(2),
+        "--model",
+        "http://127.0.0.1:9/v1#nobody",
+        "--strategy",
+        "direct",
+        "--out",
+        "run",
+    )
+    assert done.code == 1 and "Failed on every problem: direct" in done.err

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nlrl.cli.budgets import format_budget, parse_budget
-from nlrl.cli.failures import INTERRUPTED
+from nlrl.cli.failures import FAILED, INTERRUPTED
 from nlrl.cli.frame import Command
 from nlrl.strategies import parse_strategy
 
@@ -108,6 +108,10 @@ def bench(
         return INTERRUPTED
     _, written = show_run(path, FORMATS)
     say_written(path, written)
+    problems = run.progress.total // len(run.progress.standing)
+    if broken := [name for name, standing in run.progress.standing.items() if standing.failed >= problems > 0]:
+        click.echo(f"\nFailed on every problem: {', '.join(broken)}. The page and the records say why.", err=True)
+        return FAILED
     return 0
 
 

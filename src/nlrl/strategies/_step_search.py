@@ -162,7 +162,7 @@ class StepSearch:
             compute.note("The first two answers weigh the same; the earlier one was taken.")
         in_order(compute)
         best = chosen.best or max(finished, key=worth, default=None)  # without an answer, still a text
-        return compute.answer(best, confidence=chosen.share, stopped=self._cut or Stopped.DONE)
+        return compute.answer(best, confidence=chosen.sureness, stopped=self._cut or Stopped.DONE)
 
     async def _closed(self, text: Candidate) -> Candidate:
         """The text brought to an answer: by going on with it alone, as far as the budget goes, and else by force."""

@@ -61,4 +61,4 @@ async def ab_mcts(
             settled |= candidate.score is not None and candidate.score.verdict is Verdict.RIGHT
     chosen = await select_answer(problem, list(made.values()), select)
     best = chosen.best or max(made.values(), key=worth, default=None)  # without an answer, still a text
-    return compute.answer(best, confidence=chosen.share, stopped=Stopped.SETTLED if settled else Stopped.DONE)
+    return compute.answer(best, confidence=chosen.sureness, stopped=Stopped.SETTLED if settled else Stopped.DONE)

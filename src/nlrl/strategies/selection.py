@@ -27,6 +27,15 @@ class Selection:
     tied: bool
 
 
+    @property
+    def sureness(self) -> float | None:
+        """The share, but never more than the verifier's own score of the chosen attempt: where a search made few
+        different answers, that they agree says little."""
+        if self.share is None or self.best is None:
+            return self.share
+        return min(self.share, worth(self.best))
+
+
 def check_selection(select: str, allowed: Sequence[str] = SELECTIONS) -> None:
     """Raises UnknownName for a selection that does not exist."""
     if select not in allowed:

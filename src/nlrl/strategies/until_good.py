@@ -62,4 +62,4 @@ async def go_on(
         made += fresh
         good = worth(fresh[-1]) >= threshold
     chosen = await select_answer(problem, made, "weighted")
-    return compute.answer(chosen.best, confidence=chosen.share, stopped=Stopped.SETTLED if good else Stopped.DONE)
+    return compute.answer(chosen.best, confidence=chosen.sureness, stopped=Stopped.SETTLED if good else Stopped.DONE)
