@@ -16,7 +16,7 @@ from typing import Protocol
 
 from nlrl.language_rl.desk import Desk, Role
 from nlrl.language_rl.environments.finite import FiniteEnvironment, State
-from nlrl.language_rl.texts import Decision, decide, policy_prompt
+from nlrl.language_rl.texts import Decision, decide, policy_prompt, state_text
 from nlrl.language_rl.values import TextLearner
 
 
@@ -93,7 +93,7 @@ class Table:
 
 @dataclass
 class Trained:
-    """A small model that is trained on decisions, asked without the rules. Before its first fit, `before` decides."""
+    """A small model that is trained on decisions, shown the state and nothing else. Before that, `before` decides."""
 
     env: FiniteEnvironment
     desk: Desk
@@ -105,12 +105,12 @@ class Trained:
         """One request for n texts."""
         if not self.fitted:
             return await self.before.draws(state, n)
-        texts = await self.desk.draws(Role.POLICY, "", policy_prompt(self.env, state), n)
+        texts = await self.desk.draws(Role.POLICY, "", state_text(self.env, state), n)
         return [decide(self.env, state, text) for text in texts]
 
     async def fit(self, decisions: Sequence[tuple[State, Decision]], *, seed: int) -> None:
         """Train on every decision as often as it was made."""
-        pairs = [(policy_prompt(self.env, state), decision.text) for state, decision in decisions]
+        pairs = [(state_text(self.env, state), decision.text) for state, decision in decisions]
         await self.learner.fit(pairs, seed=seed)
         self.desk.employ(Role.POLICY, self.learner.model)
         self.fitted = True

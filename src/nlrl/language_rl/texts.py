@@ -88,6 +88,12 @@ def path_text(env: FiniteEnvironment, steps: Sequence[Step]) -> str:
     return "\n".join(lines)
 
 
+def state_text(env: FiniteEnvironment, state: State, action: str | None = None) -> str:
+    """A state, or a state and what is done there, and nothing else: all that a trained model needs to be told."""
+    taken = f"\nAction: {action}" if action is not None else ""
+    return f"State: {env.describe(state).strip()}{taken}"
+
+
 # --- prompts, one for each role
 
 

@@ -21,7 +21,7 @@ from nlrl.core import Model
 from nlrl.language_rl.desk import Desk, Role
 from nlrl.language_rl.environments.finite import FiniteEnvironment, State
 from nlrl.language_rl.operators import Operators, Variation
-from nlrl.language_rl.texts import UNKNOWN, successor_prompt, value_prompt
+from nlrl.language_rl.texts import UNKNOWN, state_text, successor_prompt, value_prompt
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 
@@ -118,7 +118,7 @@ class Retrieve:
 
 @dataclass
 class Trained:
-    """Ask a small model that is trained on the targets. It is asked without the rules: it has learned them."""
+    """Ask a small model that is trained on the targets. It is shown the state and nothing else."""
 
     env: FiniteEnvironment
     desk: Desk
@@ -129,14 +129,17 @@ class Trained:
         """One call to the trained model; UNKNOWN before the first fit."""
         if not self.fitted:
             return UNKNOWN
-        return await self.desk.say(_role(key), "", question(self.env, key))
+        return await self.desk.say(_role(key), "", self._shown(key))
 
     async def fit(self, targets: Sequence[Target], *, seed: int) -> None:
         """Train on every target as often as it was found."""
-        await self.learner.fit([(question(self.env, key), text) for key, text in targets], seed=seed)
+        await self.learner.fit([(self._shown(key), text) for key, text in targets], seed=seed)
         for role in {_role(key) for key, _ in targets}:
             self.desk.employ(role, self.learner.model)
         self.fitted = True
+
+    def _shown(self, key: Key) -> str:
+        return state_text(self.env, key.state, key.action) if isinstance(key, Taken) else state_text(self.env, key)
 
 
 def _about(asked: str) -> str:

@@ -233,14 +233,14 @@ class TestImprovement:
         assert result.iterations[0].heard["unparsed decisions"] > 0
 
     def test_refine_asks_three_times_whatever_the_number_of_actions(self) -> None:
-        env, operators, _, _ = bench(
-            model=ScriptedModel(
-                lambda request, i: "Action: move up" if "You meant to do" in request.messages[-1].content else
-                ("It ends badly. Worth: -9" if "Tell what will follow" in request.messages[-1].content
-                 else "Action: move down")
-            )
-        )  # fmt: skip
-        successors = Trained(env, operators.desk, Learner(operators.desk.model(Role.VALUE)), fitted=True)
+        def say(request, i: int) -> str:
+            prompt = request.messages[-1].content
+            if "You meant to do" in prompt:
+                return "Action: move up"
+            return "It ends badly. Worth: -9" if prompt.endswith("\nAction: move down") else "Action: move down"
+
+        env, operators, _, _ = bench(model=ScriptedModel(say))
+        successors = Trained(env, operators.desk, Learner(), fitted=True)
         state, policy = env.states()[0], Prompted(env, operators.desk)
         improved = asyncio.run(
             Refine(successors=successors).better(operators, policy, successors.read, Evaluation(), state)
