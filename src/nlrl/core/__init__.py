@@ -39,10 +39,10 @@ from nlrl.core.protocols import Environment, Model, PricedVerifier, SpendingVeri
 from nlrl.core.usage import Budget, Phase, Spend, Usage
 
 __all__ = [
-    "ANSWER_PHRASE", "Answer", "BankError", "Budget", "BudgetExhausted", "Candidate", "Capabilities",
-    "CodeTests", "Completion", "DataError", "Delta", "Environment", "EnvironmentFailed", "Finish", "Gist", "Message", "MissingExtra",
-    "Model", "ModelError", "ModelMissing", "ModelRefused", "ModelUnavailable", "NlrlError", "NotInBank",
-    "Phase", "PricedVerifier", "Prices", "Problem", "PromptTooLong", "Request", "Sampling", "SandboxUnavailable",
-    "Score", "Spend", "SpendingVerifier", "Stopped", "Strategy", "TaskType", "TokenLogprob", "UnknownName", "Usage",
-    "UserError", "Verdict", "Verifier", "VerifierError", "assistant", "system", "user",
+    "ANSWER_PHRASE", "Answer", "BankError", "Budget", "BudgetExhausted", "Candidate", "Capabilities", "CodeTests",
+    "Completion", "DataError", "Delta", "Environment", "EnvironmentFailed", "Finish", "Gist", "Message",
+    "MissingExtra", "Model", "ModelError", "ModelMissing", "ModelRefused", "ModelUnavailable", "NlrlError",
+    "NotInBank", "Phase", "PricedVerifier", "Prices", "Problem", "PromptTooLong", "Request", "Sampling",
+    "SandboxUnavailable", "Score", "Spend", "SpendingVerifier", "Stopped", "Strategy", "TaskType", "TokenLogprob",
+    "UnknownName", "Usage", "UserError", "Verdict", "Verifier", "VerifierError", "assistant", "system", "user",
 ]  # fmt: skip

@@ -26,7 +26,6 @@ class Selection:
     share: float | None
     tied: bool
 
-
     @property
     def sureness(self) -> float | None:
         """The share, but never more than the verifier's own score of the chosen attempt: where a search made few
