@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nlrl.core import Model, Sampling
-    from nlrl.language_rl.environments.finite import FiniteEnvironment
+    from nlrl.language_rl.action_policies import ActionPolicy
+    from nlrl.language_rl.environments.finite import FiniteEnvironment, State
     from nlrl.language_rl.episodes import Episode
     from nlrl.language_rl.gpi import Iteration, Settings
+    from nlrl.language_rl.operators import Operators
     from nlrl.language_rl.play_report import Line
+    from nlrl.language_rl.values import LanguageValue
 
 _SHOWN = 5  # changes that are printed after an iteration
 
@@ -29,6 +32,7 @@ _SHOWN = 5  # changes that are printed after an iteration
         nlrl play
         nlrl play "maze(layout=umaze)" --model oracle --iterations 12
         nlrl play "frozen_lake(slippery=true)" --model oracle --sweeps 12 --iterations 20
+        nlrl play "maze(layout=double_t)" --model oracle --fit sft --sweeps 3 --iterations 9
         nlrl play "tic_tac_toe(first=true)" --iterations 0 --held-out 5
         nlrl play "maze(layout=umaze)" --critic oracle --draws 8 --budget tokens=100k
     """,
@@ -38,7 +42,9 @@ _SHOWN = 5  # changes that are printed after an iteration
 @click.option("--critic", help="Who joins, merges and compares evaluations, if not --model; 'oracle' calculates.")
 @click.option("-i", "--iterations", type=click.IntRange(min=0), default=3, show_default=True, help="0: only play.")
 @click.option("--sweeps", type=click.IntRange(min=0), default=1, show_default=True, help="Evaluations an iteration.")
-@click.option("--fit", type=click.Choice(["store", "retrieve"]), default="store", show_default=True, help="Of values.")
+@click.option(
+    "--fit", type=click.Choice(["store", "retrieve", "sft"]), default="store", show_default=True, help="Of texts."
+)
 @click.option(
     "--start", type=click.Choice(["model", "uniform"]), help="First policy.  [default: model; oracle: uniform]"
 )
@@ -138,14 +144,13 @@ async def _run(
 
     from nlrl.cli.openers import open_bank, open_model
     from nlrl.cli.solve import load
-    from nlrl.language_rl.action_policies import Prompted, Table, Uniform
+    from nlrl.language_rl.action_policies import Prompted, Uniform
     from nlrl.language_rl.desk import CRITIC_ROLES, Desk
     from nlrl.language_rl.episodes import play as play_episodes
     from nlrl.language_rl.gpi import language_policy_iteration
     from nlrl.language_rl.operators import Operators
     from nlrl.language_rl.oracle import OracleModel
     from nlrl.language_rl.play_report import line, start_line
-    from nlrl.language_rl.values import Retrieve, Store, question
 
     opened: Model = OracleModel() if model == "oracle" else open_model(model or None, [], bank)
     judge: Model | None = OracleModel() if critic == "oracle" else open_model(critic, [], bank) if critic else None
@@ -165,8 +170,7 @@ async def _run(
                     sampling=replace(drawing, seed=seed),
                 )
                 operators = Operators(env, desk)
-                value = Retrieve(env, desk) if fit == "retrieve" else Store(operators)
-                policy = Table(env, Uniform(env, seed) if uniform else Prompted(env, desk))
+                value, policy = _fitted(fit, operators, Uniform(env, seed) if uniform else Prompted(env, desk), seed)
                 before = await play_episodes(env, policy, settings.held_out) if settings.held_out else None
                 lines.append(start_line(seed, before))
                 shown = before.episodes[0] if before else None
@@ -181,21 +185,41 @@ async def _run(
                     operators, value, policy, replace(settings, seed=seed), on_iteration=told
                 )
                 console.print(f"seed {seed}: stopped by {result.stopped}", markup=False, highlight=False)
-                memory = value.table if isinstance(value, Store) else value.memory
-                states = {state for i in result.iterations for c in i.changes for state in (c.state,)}
-                learned[seed] = [
-                    (
-                        env.describe(s).strip(),
-                        memory.get(question(env, s), ""),
-                        d.text if (d := policy.written(s)) else "",
-                    )
-                    for s in sorted(states, key=repr)
-                ]
+                states = {change.state for iteration in result.iterations for change in iteration.changes}
+                learned[seed] = [await _learned(env, value, policy, state) for state in sorted(states, key=repr)]
     finally:
         await opened.aclose()
         if judge is not None:
             await judge.aclose()
     return lines, learned, opened.name, shown
+
+
+def _fitted(fit: str, operators: Operators, before: ActionPolicy, seed: int) -> tuple[LanguageValue, ActionPolicy]:
+    """What is fitted to the texts: tables, similar states' texts, or two small models."""
+    from nlrl.language_rl import action_policies, values
+
+    env, desk = operators.env, operators.desk
+    if fit == "sft":
+        from nlrl.training.text_model import TextTransformer
+
+        said, done = TextTransformer(seed=seed), TextTransformer(seed=seed + 1)
+        return values.Trained(env, desk, said), action_policies.Trained(env, desk, done, before)
+    value = values.Retrieve(env, desk) if fit == "retrieve" else values.Store(operators)
+    return value, action_policies.Table(env, before)
+
+
+async def _learned(
+    env: FiniteEnvironment, value: LanguageValue, policy: ActionPolicy, state: State
+) -> tuple[str, str, str]:
+    """A state, what is said of it, and what is decided there; only a trained model is asked once more."""
+    from nlrl.language_rl import values
+
+    if isinstance(value, values.Trained):
+        said = await value.read(state)
+    else:
+        memory = value.table if isinstance(value, values.Store) else getattr(value, "memory", {})
+        said = memory.get(values.question(env, state), "")
+    return env.describe(state).strip(), said, (await policy.draws(state, 1))[0].text
 
 
 def _result(mean_return: float, success: float | None) -> str:
