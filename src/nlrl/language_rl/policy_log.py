@@ -1,0 +1,153 @@
+"""What an improvement run did, one JSON line an iteration, from which it also goes on.
+
+    {"settings": {...}, "v": 1}                              first line; another run's file is refused
+    {"iteration": 0, "kind": "start", ...}                   the start policy on the validation split
+    {"iteration": 1, "kind": "successes", "decision": "accepted", ...}
+
+A line is whole or not there: a killed process leaves at most one torn end, which is cut off and made again.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nlrl.core import BankError, DataError, UserError
+from nlrl.language_rl.acceptance import Comparison
+from nlrl.language_rl.policy import LanguagePolicy
+from nlrl.language_rl.proposals import Proposal
+from nlrl.language_rl.rollouts import Rollout
+
+LOG, POLICY = "iterations.jsonl", "policy.json"
+
+
+class Iteration(msgspec.Struct, frozen=True):
+    """One iteration, with all that is needed to go on from it.
+
+    parents     ids of the policies that the proposal was made from
+    rollouts    those made in this iteration; earlier ones were reused
+    decision    accepted; specialist (best on some problem, kept in the pool); rejected; or why there is no candidate:
+                nothing, unparsed, known. "stopped": the budget ended in the middle
+    incumbent   id of the policy that the run would return now, and its mean on the validation split
+    tokens, calls  of this iteration; `phases` has the tokens by phase
+    """
+
+    iteration: int
+    kind: str
+    parents: tuple[str, ...] = ()
+    proposal: Proposal | None = None
+    rollouts: tuple[Rollout, ...] = ()
+    minibatch: Comparison | None = None
+    validation: Comparison | None = None
+    decision: str = ""
+    incumbent: str = ""
+    accuracy: float = 0.0
+    policy: LanguagePolicy | None = None  # the candidate, or the start policy
+    tokens: int = 0
+    calls: int = 0
+    phases: dict[str, int] = {}
+    note: str = ""
+
+
+class _Head(msgspec.Struct):
+    settings: dict[str, Any]
+    v: int = 1
+
+
+class PolicyLog:
+    """The file of one run, open for appending by one process; None keeps the lines in memory only.
+
+    Raises UserError if the file is of a run with other settings, DataError for a damaged line.
+    """
+
+    def __init__(self, path: Path | None, settings: dict[str, Any]) -> None:
+        self.iterations: list[Iteration] = []
+        self._path = path
+        self._file = -1
+        if path is None:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644)
+        try:
+            self._open(settings)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, settings: dict[str, Any]) -> None:
+        assert_path = self._path or Path()
+        whole = 0
+        plain = msgspec.json.decode(msgspec.json.encode(settings, enc_hook=str))
+        with assert_path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    break
+                try:
+                    if number == 1:
+                        found = msgspec.json.decode(line, type=_Head)
+                        _check(found.settings, plain, assert_path)
+                    else:
+                        self.iterations.append(msgspec.json.decode(line, type=Iteration))
+                except msgspec.DecodeError as error:
+                    raise DataError(f"a damaged line: {error}", path=str(assert_path), line=number) from error
+                whole += len(line)
+        os.ftruncate(self._file, whole)
+        if not whole:
+            self._write(_Head(plain))
+
+    def append(self, iteration: Iteration) -> None:
+        """Write one line, whole or not at all. Raises BankError where the disk refuses."""
+        if self._file >= 0:
+            self._write(iteration)
+        self.iterations.append(iteration)
+
+    def _write(self, line: Any) -> None:
+        data = msgspec.json.encode(line, enc_hook=str) + b"\n"
+        size = os.fstat(self._file).st_size
+        try:
+            written = 0
+            while written < len(data):
+                written += os.write(self._file, data[written:])
+            os.fsync(self._file)
+        except OSError as error:
+            os.ftruncate(self._file, size)
+            raise BankError(
+                f"The iterations {self._path} cannot be written: {error.strerror}. Those before are safe. "
+                "Make room and run the same command again: it goes on from there."
+            ) from error
+
+    def close(self) -> None:
+        """Let go of the file. Closing twice is fine."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def __enter__(self) -> PolicyLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def read_iterations(path: Path) -> tuple[dict[str, Any], list[Iteration]]:
+    """The settings and iterations of a run's file. Raises DataError."""
+    try:
+        lines = path.read_bytes().splitlines(keepends=True)
+        head = msgspec.json.decode(lines[0], type=_Head)
+        rest = [line for line in lines[1:] if line.endswith(b"\n")]
+        return head.settings, [msgspec.json.decode(line, type=Iteration) for line in rest]
+    except (OSError, IndexError, msgspec.DecodeError) as error:
+        raise DataError(f"no improvement run can be read here: {error}", path=str(path)) from error
+
+
+def _check(found: dict[str, Any], wanted: dict[str, Any], path: Path) -> None:
+    different = [k for k in {**found, **wanted} if found.get(k) != wanted.get(k)]
+    if different:
+        named = "; ".join(f"{k} was {found.get(k)!r} and is now {wanted.get(k)!r}" for k in different)
+        raise UserError(
+            f"The run in {path.parent} was made with other settings: {named[:600]}. "
+            "Give the same settings to go on with it, or another directory for a new run."
+        )

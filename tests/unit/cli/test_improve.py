@@ -1,0 +1,59 @@
+"""`nlrl improve` from the command line, on a model without weights."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from nlrl.cli.improve import improve
+from nlrl.core import NlrlError, UserError
+from nlrl.language_rl.policy import load_language_policy
+from nlrl.language_rl.policy_log import read_iterations
+
+
+def run(*args):
+    base = ["--data", "builtin:math", "--model", "stochastic:0.5", "--limit", "24"]
+    return CliRunner().invoke(improve, [*base, *map(str, args)], obj={}, standalone_mode=False)
+
+
+def test_it_leaves_a_policy_a_page_a_picture_and_goes_on_where_it_was(tmp_path):
+    done = run("--iterations", 2, "--budget", "tokens=30k", "--out", tmp_path)
+    assert done.exception is None
+    for name in ("policy.json", "iterations.jsonl", "report.html", "learning.png", "bank.sqlite"):
+        assert (tmp_path / name).stat().st_size > 0
+    load_language_policy(tmp_path / "policy.json")
+    settings, iterations = read_iterations(tmp_path / "iterations.jsonl")
+    assert settings["budget"] == {"tokens": 30000} and len(iterations) == 3
+    assert "0 start: accepted" in done.stderr and "Validation:" in done.stdout
+    again = run("--iterations", 2, "--budget", "tokens=30k", "--out", tmp_path)
+    assert again.exception is None and "0 start" not in again.stderr
+    assert again.stdout == done.stdout
+
+
+def test_several_seeds_share_one_page(tmp_path):
+    assert run("--iterations", 1, "--seeds", 2, "--out", tmp_path).exception is None
+    assert (tmp_path / "seed-0" / "policy.json").exists() and (tmp_path / "seed-1" / "policy.json").exists()
+    assert "Run 2" in (tmp_path / "report.html").read_text()
+
+
+def test_a_policy_of_an_earlier_run_can_be_the_start(tmp_path):
+    start = tmp_path / "start.json"
+    start.write_text(json.dumps({"v": 1, "policy": {"principles": [{"text": "Be exact."}]}}))
+    assert run("--iterations", 0, "--start", start, "--out", tmp_path / "run").exception is None
+    assert load_language_policy(tmp_path / "run" / "policy.json").principles[0].text == "Be exact."
+
+
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        (("--strategy", "magic"), "magic"),
+        (("--reward-model", "nobody"), "nobody"),
+        (("--budget", "seconds=5"), "tokens or calls"),
+        (("--validation", 2), "validation"),
+        (("--start", "nowhere.json"), "nowhere"),
+    ],
+)
+def test_mistakes_are_said(wrong, said, tmp_path):
+    error = run("--out", tmp_path, *wrong).exception
+    assert isinstance(error, NlrlError) and said in str(error)
+    assert not isinstance(error, UserError) or not (tmp_path / "iterations.jsonl").exists()
