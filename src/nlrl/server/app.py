@@ -1,0 +1,227 @@
+"""The server as an ASGI application: its routes, and the one boundary where a failure becomes an answer.
+
+    app = App(Catalog({"qwen": load_model("qwen2.5-coder-0.5b")}), Settings())
+    uvicorn.run(app)                      # or `nlrl serve`, which sets up everything around it
+
+A route is a method of `App` and a line in `_ROUTES`: its handler, and the scope that a key needs (None: no key).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from nlrl.core import Budget, Model
+from nlrl.models.openai import OpenAIModel
+from nlrl.server.access import Access, Caller
+from nlrl.server.admission import Admission
+from nlrl.server.ask import Ask, read_ask
+from nlrl.server.body import chat_from_completion
+from nlrl.server.call import Call, ClientGone, Receive, Scope, Send
+from nlrl.server.catalog import Catalog
+from nlrl.server.errors import ApiError, as_api_error
+from nlrl.server.forward import forward
+from nlrl.server.keys import KeyStore
+from nlrl.server.openapi import document
+from nlrl.server.raw_chat import RawChat
+from nlrl.server.replies import Replies
+from nlrl.server.solving import Solved, Watch, spend
+from nlrl.server.streaming import stream
+from nlrl.server.unwatched import PATIENT, Unwatched
+from nlrl.server.upstream import Upstreams
+from nlrl.tasks.classify import classify_task
+
+_log = logging.getLogger("nlrl.server")
+DEFAULT_LIMITS = Budget(tokens=1_000_000, calls=1000, seconds=600.0)
+_HEAD_BYTES = 65_536
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the server treats requests.
+
+    limits          of every request that is not merely passed on; one may ask for less, never for more
+    max_tokens      of an attempt, where the request does not say
+    hosts           names in the Host header that are answered, None for any: a page elsewhere can point its own name
+                    at this machine's loopback
+    running, waiting  requests at work, and in the queue
+    """
+
+    limits: Budget = DEFAULT_LIMITS
+    max_tokens: int = 1024
+    max_body_bytes: int = 10 << 20
+    max_depth: int = 64
+    hosts: frozenset[str] | None = None
+    running: int = 256
+    waiting: int = 1024
+    heartbeat_s: float = 10.0
+
+
+class App:
+    """See the module."""
+
+    def __init__(self, catalog: Catalog, settings: Settings | None = None, keys: KeyStore | None = None) -> None:
+        self.catalog, self.settings = catalog, settings or Settings()
+        self.access = Access(keys)
+        self.admission = Admission(self.settings.running, self.settings.waiting)
+        self._upstreams: Upstreams | None = None
+        self._unwatched: dict[Model, Unwatched] = {
+            model: Unwatched(model) for model in self.catalog.models.values() if isinstance(model, OpenAIModel)
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._answer(Call(scope, receive, send))
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        self.catalog.listing()  # loads the strategies, so that the first request need not
+        classify_task("What is 17 + 25?")
+        self._upstreams = Upstreams()
+        for unwatched in self._unwatched.values():
+            unwatched.upstreams = self._upstreams
+        looking = asyncio.ensure_future(self.access.run())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+        await self._upstreams.aclose()
+        for model in (*self._unwatched.values(), *self.catalog.models.values()):
+            await model.aclose()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _answer(self, call: Call) -> None:
+        try:
+            await self._routed(call)
+        except ClientGone:
+            call.status = call.status or 499
+        except Exception as error:  # the outermost boundary: every failure becomes an answer
+            answer = as_api_error(error)
+            if answer is None:
+                _log.exception("%s failed", call.id)
+                answer = ApiError(500, f"This is a bug in the server; its log says more under {call.id}.")
+            with contextlib.suppress(OSError):
+                await call.fail(answer)
+        _log.info(
+            "%s %s %s %d %.1fms key=%s model=%s tokens=%d",
+            call.id, call.method, _printable(call.path), call.status, call.seconds * 1e3, call.key,
+            _printable(call.model), call.tokens,
+        )  # fmt: skip
+
+    async def _routed(self, call: Call) -> None:
+        self._check_head(call)
+        routes = _ROUTES.get(call.path) or (_ROUTES["/v1/models/"] if call.path.startswith("/v1/models/") else None)
+        if routes is None:
+            self.access.check(call.headers, "read")  # who has no key learns nothing, not even what is not there
+            raise ApiError(404, f"There is no route {call.path[:200]!r}. See /openapi.json.", code="unknown_route")
+        found = routes.get(call.method)
+        if found is None:
+            self.access.check(call.headers, "read")
+            raise ApiError(405, f"{call.path} takes {' and '.join(routes)}, not {call.method}.", code="wrong_method")
+        handler, scope = found
+        caller = self.access.check(call.headers, scope) if scope else Caller()
+        call.key = caller.id
+        await handler(self, call, caller)
+
+    def _check_head(self, call: Call) -> None:
+        """Refuse what two readers of one request might read differently, and names that are not ours."""
+        names = [name for name, _ in call.raw_headers]
+        lengths = names.count(b"content-length") + names.count(b"transfer-encoding")
+        if lengths > 1 or names.count(b"host") != 1 or names.count(b"authorization") > 1:
+            raise ApiError(400, "Length, host and key must each be told once, and once only.", code="ambiguous_headers")
+        if sum(len(name) + len(value) for name, value in call.raw_headers) > _HEAD_BYTES:
+            raise ApiError(431, f"The headers are larger than {_HEAD_BYTES} bytes.", code="too_large")
+        host = call.headers[b"host"].decode("latin-1").lower()
+        name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
+        if self.settings.hosts is not None and name not in self.settings.hosts:
+            raise ApiError(421, f"This server does not answer to the host name {name[:100]!r}.", code="unknown_host")
+
+    # --- routes
+
+    async def health(self, call: Call, caller: Caller) -> None:
+        """Whether it is up, and how busy."""
+        await call.reply({"status": "ok", "running": self.admission.running, "waiting": self.admission.waiting})
+
+    async def openapi(self, call: Call, caller: Caller) -> None:
+        """The OpenAPI document."""
+        await call.reply(document(tuple(entry["id"] for entry in self.catalog.listing())))
+
+    async def models(self, call: Call, caller: Caller) -> None:
+        """The models, each also under a few strategies."""
+        await call.reply({"object": "list", "data": self.catalog.listing()})
+
+    async def model(self, call: Call, caller: Caller) -> None:
+        """One of them."""
+        await call.reply(self.catalog.entry(call.path.removeprefix("/v1/models/")))
+
+    async def chat(self, call: Call, caller: Caller) -> None:
+        """/v1/chat/completions"""
+        body = await call.json(self.settings.max_body_bytes, self.settings.max_depth)
+        ask = read_ask(body, self.catalog, limits=self.settings.limits, max_tokens=self.settings.max_tokens)
+        await self._work(call, caller, ask)
+
+    async def completions(self, call: Call, caller: Caller) -> None:
+        """/v1/completions"""
+        body = await call.json(self.settings.max_body_bytes, self.settings.max_depth)
+        settings, chat = self.settings, chat_from_completion(body)
+        ask = read_ask(chat, self.catalog, limits=settings.limits, max_tokens=settings.max_tokens, legacy=body)
+        await self._work(call, caller, ask)
+
+    async def _work(self, call: Call, caller: Caller, ask: Ask) -> None:
+        call.model = ask.model_id
+        await call.unless_gone(self._admitted(call, caller, ask))
+
+    async def _admitted(self, call: Call, caller: Caller, ask: Ask) -> None:
+        upstreams = self._upstreams
+        if upstreams is None:
+            raise RuntimeError("the application was not started (ASGI lifespan)")
+        async with self.access.at_work(caller), self.admission.place(caller.id):
+            if ask.way == "forward":
+                known, heartbeat_s = self._unwatched[ask.model], self.settings.heartbeat_s
+                await forward(call, ask, upstreams, payer=caller.ledger, known=known, heartbeat_s=heartbeat_s)
+                return
+            if ask.budget.seconds is not None:  # the client's clock has been running since the request came
+                left = max(0.001, ask.budget.seconds - call.seconds)
+                ask = replace(ask, budget=replace(ask.budget, seconds=left))
+            model = self._model_for(ask, upstreams)
+            replies = Replies(ask, model if isinstance(model, RawChat) else None)
+
+            async def work(watch: Watch | None) -> Solved:
+                return await spend(ask, model, payer=caller.ledger, watch=watch)
+
+            if ask.stream:
+                solved = await stream(call, replies, work, self.settings.heartbeat_s)
+            else:
+                solved = await work(None)
+                await call.reply(replies.whole(solved))
+            call.tokens = solved.spent.tokens
+
+    def _model_for(self, ask: Ask, upstreams: Upstreams) -> Model:
+        """What the strategy draws from."""
+        if isinstance(ask.model, OpenAIModel):
+            if ask.way == "raw":
+                return RawChat(upstreams, ask.model, ask.body, voting=not ask.direct)
+            if not ask.watched and ask.method in PATIENT:
+                return self._unwatched[ask.model]
+        return ask.model
+
+
+def _printable(text: str) -> str:
+    """On one line of the log, whatever the client wrote."""
+    return text if text.isprintable() else ascii(text)
+
+
+_Handler = Callable[[App, Call, Caller], Awaitable[None]]
+_ROUTES: dict[str, dict[str, tuple[_Handler, str | None]]] = {
+    "/health": {"GET": (App.health, None)},
+    "/openapi.json": {"GET": (App.openapi, "read")},
+    "/v1/models": {"GET": (App.models, "read")},
+    "/v1/models/": {"GET": (App.model, "read")},
+    "/v1/chat/completions": {"POST": (App.chat, "chat")},
+    "/v1/completions": {"POST": (App.completions, "chat")},
+}
