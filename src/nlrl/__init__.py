@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         self_consistency_selection,
         self_refine,
     )
+    from nlrl.language_rl import LanguagePolicy, language_gpi
     from nlrl.models import generate_with_gist, load_model
     from nlrl.rewards import get_verifier
     from nlrl.sandbox import run_tests
@@ -64,6 +65,7 @@ _PLACES = {
         "self_consistency_selection", "self_refine",
     ),
     "nlrl.cli.logs": ("setup_logging",),
+    "nlrl.language_rl": ("LanguagePolicy", "language_gpi"),
     "nlrl.models": ("generate_with_gist", "load_model"),
     "nlrl.rewards": ("get_verifier",),
     "nlrl.sandbox": ("run_tests",),
@@ -73,11 +75,12 @@ _PLACES = {
 _HOME = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
-    "Answer", "Bank", "Budget", "Candidate", "CodeTests", "Completion", "Compute", "Gist", "Message", "Model",
-    "NlrlError", "Problem", "ReplayModel", "Request", "Sampling", "Score", "Strategy", "TaskType", "Usage",
-    "UserError", "Verdict", "Verifier", "best_of_n_generate", "classify_task", "compute_optimal_scaling",
-    "divide_and_conquer", "generate_with_gist", "get_dynamic_prompt", "get_verifier", "load_model", "load_problems",
-    "run_tests", "save_results_to_json", "self_consistency_selection", "self_refine", "setup_logging", "solve",
+    "Answer", "Bank", "Budget", "Candidate", "CodeTests", "Completion", "Compute", "Gist", "LanguagePolicy",
+    "Message", "Model", "NlrlError", "Problem", "ReplayModel", "Request", "Sampling", "Score", "Strategy",
+    "TaskType", "Usage", "UserError", "Verdict", "Verifier", "best_of_n_generate", "classify_task",
+    "compute_optimal_scaling", "divide_and_conquer", "generate_with_gist", "get_dynamic_prompt", "get_verifier",
+    "language_gpi", "load_model", "load_problems", "run_tests", "save_results_to_json",
+    "self_consistency_selection", "self_refine", "setup_logging", "solve",
 ]  # fmt: skip
 
 

@@ -38,6 +38,7 @@ class RunConfig:
                  None draws no panel
     verifier     what scores the panel for the best-of-k curves; a registered name
     seed         draw i uses seed + i where the backend takes seeds
+    prompt       identity of the language policy that asks, where it is not the prompt of the task
     concurrency  problems in flight; does not change any result
 
     Raises UnknownName for an unknown strategy or parameter, UserError for nothing to do.
@@ -52,6 +53,7 @@ class RunConfig:
     sampling: Sampling = field(default_factory=Sampling)
     seed: int | None = None
     verifier: str = "auto"
+    prompt: str = ""
     concurrency: int = 4
 
     def __post_init__(self) -> None:
@@ -84,6 +86,7 @@ class RunConfig:
             "sampling": given(self.sampling),
             "seed": self.seed,
             "verifier": self.verifier,
+            "prompt": self.prompt or None,
         }
 
 

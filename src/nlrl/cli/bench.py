@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from nlrl.benchmark.config import RunConfig
     from nlrl.benchmark.run import Run
+    from nlrl.language_rl.policy import LanguagePolicy
 
 # What to compare when nothing is named: one attempt, a vote, and a verifier, on the same eight samples.
 _STRATEGIES = ("direct", "self_consistency(n=8)", "best_of_n(n=8)")
@@ -45,6 +46,7 @@ _SAMPLES = 8
 @click.option("-m", "--model", envvar="NLRL_MODEL", help="A model; see: nlrl models list.  [env: NLRL_MODEL]")
 @click.option("--prices", help="Of a server: money per million prompt and completion tokens, such as 0.15,0.60.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Directory of the run.  [default: runs/...]")
+@click.option("--policy-prompt", help="A policy.json of nlrl improve: how the model is asked.")
 @click.option("--verifier", default="auto", show_default=True, help="What scores the samples for best-of-k.")
 @click.option("--temperature", type=float, help="Randomness of the attempts.  [default: 0.8]")
 @click.option("--max-tokens", type=int, help="Most tokens of one attempt.  [default: 512]")
@@ -60,6 +62,7 @@ def bench(
     model: str | None,
     prices: str | None,
     out: Path | None,
+    policy_prompt: str | None,
     verifier: str,
     temperature: float | None,
     max_tokens: int | None,
@@ -78,8 +81,10 @@ def bench(
     from nlrl.benchmark.report import FORMATS
     from nlrl.cli.openers import sampling
     from nlrl.cli.report import say_written, show_run
+    from nlrl.language_rl.policy import load_language_policy
     from nlrl.rewards.registry import get_verifier
 
+    policy = load_language_policy(policy_prompt) if policy_prompt else None
     get_verifier(verifier)  # a mistyped name must be said before anything is loaded
     if not strategies and samples is None:
         strategies, samples = _STRATEGIES, _SAMPLES
@@ -92,12 +97,13 @@ def bench(
         sampling=sampling(temperature, max_tokens),
         seed=seed,
         verifier=verifier,
+        prompt=policy.id if policy else "",
         concurrency=concurrency,
     )
     path = out or default_out(config, limit)
     console = Console(stderr=True)
     try:
-        run = asyncio.run(_run(config, data, limit, prices, path, bank, console))
+        run = asyncio.run(_run(config, policy, data, limit, prices, path, bank, console))
     except Exception as error:
         if (path / "records.jsonl").exists():
             error.add_note(f"What is done is kept in {path}. When it is mended, go on with: {_same_command()}")
@@ -117,6 +123,7 @@ def bench(
 
 async def _run(
     config: RunConfig,
+    policy: LanguagePolicy | None,
     data: tuple[str, ...],
     limit: int | None,
     prices: str | None,
@@ -138,7 +145,10 @@ async def _run(
         console.print(f"{len(problems)} problems, {model.name}, into {path}", markup=False, highlight=False)
         # the bank comes last: what fails before it leaves no directory behind
         with open_bank(bank, path / "bank.sqlite") as samples, bench_view(console) as view:
-            run = await run_benchmark(config, model, problems, bank=samples, out_dir=path, on_event=view)
+            run = await run_benchmark(
+                config, model, problems, bank=samples, out_dir=path, on_event=view,
+                prompt=policy.messages if policy else None,
+            )  # fmt: skip
     finally:
         await model.aclose()
     if run.duplicates:

@@ -19,6 +19,7 @@ from nlrl.core import Answer, Budget, Problem, Sampling, TaskType, UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from nlrl.compute.handle import Prompter
     from nlrl.core import Model
     from nlrl.tasks.classify import Classification
 
@@ -40,6 +41,7 @@ class Ask:
     budget: Budget
     sampling: Sampling
     bank: str | None
+    policy_prompt: str | None
     hinted: bool  # whether the strategy is only our default, so that a hint how to spend more is in place
 
 
@@ -59,6 +61,7 @@ class Ask:
 @click.option("--prices", help="Of a server: money per million prompt and completion tokens, such as 0.15,0.60.")
 @click.option("--task", type=click.Choice([str(t) for t in TaskType]), help="Do not classify; it is this.")
 @click.option("--reference", help="The right answer: the attempt is judged by it, after the fact.")
+@click.option("--policy-prompt", help="A policy.json of nlrl improve: how the model is asked.")
 @click.option("--verifier", help="What scores attempts, where the strategy uses a verifier.")
 @click.option("--temperature", type=float, help="Randomness of the attempts.  [default: 0.8]")
 @click.option("--max-tokens", type=int, help="Most tokens of one attempt.  [default: 512]")
@@ -74,6 +77,7 @@ def solve(
     prices: str | None,
     task: str | None,
     reference: str | None,
+    policy_prompt: str | None,
     verifier: str | None,
     temperature: float | None,
     max_tokens: int | None,
@@ -108,6 +112,7 @@ def solve(
         limits,
         draws,
         bank,
+        policy_prompt,
         hinted=not (strategy or budget),
     )
     solved = asyncio.run(_run(ask, console, show=not (quiet or as_json)))
@@ -161,6 +166,7 @@ async def _run(ask: Ask, console: Console, *, show: bool) -> account.Solved:
     from nlrl.compute import Compute
     from nlrl.strategies import solve as spend
 
+    prompt = prompter(ask.policy_prompt)
     with open_bank(ask.bank) as bank:
         model = open_model(ask.model, [ask.problem], ask.bank, ask.prices)
         try:
@@ -168,7 +174,7 @@ async def _run(ask: Ask, console: Console, *, show: bool) -> account.Solved:
             check_measurable(ask.budget, model)
             blind = replace(ask.problem, reference=None, id="")  # a strategy must not see what it is judged by
             with live_view(console, several=ask.strategy != _WITHOUT_BUDGET, quiet=not show) as view:
-                compute = Compute(model, budget=ask.budget, bank=bank, sampling=ask.sampling, watch=view)
+                compute = Compute(model, budget=ask.budget, bank=bank, sampling=ask.sampling, prompt=prompt, watch=view)
                 answer = await spend(ask.strategy, blind, compute)
             return account.Solved(
                 problem=ask.problem,
@@ -182,6 +188,13 @@ async def _run(ask: Ask, console: Console, *, show: bool) -> account.Solved:
             )
         finally:
             await model.aclose()
+
+
+def prompter(path: str | None) -> Prompter | None:
+    """How a language policy's file asks; None without one. Raises DataError."""
+    from nlrl.language_rl.policy import load_language_policy
+
+    return load_language_policy(path).messages if path else None
 
 
 async def load(model: Model, console: Console) -> None:

@@ -1,1 +1,45 @@
-"""Improve: language policies and values, and the iteration that makes them better (Feng et al. 2024)."""
+"""Improve: language policies and values, and the iteration that makes them better (Feng et al. 2024).
+
+found = await improve_policy(model, problems, budget=Budget(tokens=50_000))        # how a model is asked
+result = await language_policy_iteration(operators, value, policy, Settings())     # how to act, step by step
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nlrl.language_rl.desk import Desk, Role
+    from nlrl.language_rl.evaluation import Evaluation
+    from nlrl.language_rl.functions import language_gpi
+    from nlrl.language_rl.gpi import Settings, language_policy_iteration
+    from nlrl.language_rl.improve_policy import Improvement, improve_policy
+    from nlrl.language_rl.improvement import Enumerate, Refine
+    from nlrl.language_rl.operators import Operators
+    from nlrl.language_rl.oracle import OracleModel
+    from nlrl.language_rl.policy import LanguagePolicy, load_language_policy
+
+_HOMES = {
+    "desk": ("Desk", "Role"),
+    "evaluation": ("Evaluation",),
+    "functions": ("language_gpi",),
+    "gpi": ("Settings", "language_policy_iteration"),
+    "improve_policy": ("Improvement", "improve_policy"),
+    "improvement": ("Enumerate", "Refine"),
+    "operators": ("Operators",),
+    "oracle": ("OracleModel",),
+    "policy": ("LanguagePolicy", "load_language_policy"),
+}
+
+__all__ = [
+    "Desk", "Enumerate", "Evaluation", "Improvement", "LanguagePolicy", "Operators", "OracleModel", "Refine", "Role",
+    "Settings", "improve_policy", "language_gpi", "language_policy_iteration", "load_language_policy",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"nlrl.language_rl.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -207,7 +207,7 @@ class Turn:
         """The next kind of proposal, in turn, that has something to propose for a single parent.
 
         What costs nothing to read is read of all the parent's rollouts on feedback problems so far; the critic reads
-        the minibatch.
+        the worst one of each problem of the minibatch.
         """
         state, known = self.state, self.roller.known
         seen = [(p, r) for p in state.feedback for r in known.get((parent.policy.id, p.id), ()) if r.value is not None]
@@ -224,7 +224,8 @@ class Turn:
             elif kind == "bare":
                 proposal = bare(parent.policy)
             else:
-                proposal = await from_critic(parent.policy, [j for j in seen if j[0] in batch], self.critic)
+                worst = {p.id: (p, r) for p, r in sorted(seen, key=lambda j: -(j[1].value or 0.0)) if p in batch}
+                proposal = await from_critic(parent.policy, list(worst.values()), self.critic)
             if proposal.policy is not None or proposal.unparsed:
                 return proposal
         return proposal

@@ -62,10 +62,9 @@ class Proposal(msgspec.Struct, frozen=True):
 
 
 def successes(parent: LanguagePolicy, judged: Sequence[Judged], rng: random.Random) -> Proposal:
-    """Worked examples from right attempts.
-
-    Those come first whose like (attempts of as many lines) were right most often: a lucky guess is right too, but its
-    like are not. Different answers come first, so that no answer is suggested.
+    """Worked examples from right attempts: of different answers, so that none is suggested, and of different lengths,
+    so that no number of steps is. Lengths that are right less often than attempts are on the whole come last: a lucky
+    guess is right too, but its like are not.
     """
     found = [(p, r) for p, r in judged if r.value == 1.0 and r.strict and not r.cut and not p.context]
     found = [(p, r) for p, r in found if fit_to_say(asked(p), LONGEST_EXAMPLE) and fit_to_say(r.text, LONGEST_EXAMPLE)]
@@ -73,16 +72,26 @@ def successes(parent: LanguagePolicy, judged: Sequence[Judged], rng: random.Rand
     found = list({p.id: (p, r) for p, r in found if asked(p) not in known}.values())
     if not found:
         return Proposal("successes", None, "no attempt was right in the form that is wanted")
-    shapes = Counter(_lines(r) for _, r in judged)
+    tried = Counter(_lines(r) for _, r in judged)
     right = Counter(_lines(r) for _, r in judged if r.value == 1.0)
+    usual = right.total() / tried.total()
     rng.shuffle(found)
-    found.sort(key=lambda j: -(right[_lines(j[1])] + 1) / (shapes[_lines(j[1])] + 2))
-    firsts: dict[str, Judged] = {}
-    for p, r in found:
-        firsts.setdefault((r.answer or "").strip().lower(), (p, r))
-    chosen = [*firsts.values(), *(pair for pair in found if pair not in firsts.values())][:EXAMPLES]
+    chosen: list[Judged] = []
+    while found and len(chosen) < EXAMPLES:
+        answers, lengths = {_said(r) for _, r in chosen}, {_lines(r) for _, r in chosen}
+
+        def worth(j: Judged, answers: set[str] = answers, lengths: set[int] = lengths) -> tuple[bool, bool, bool]:
+            length = _lines(j[1])
+            return right[length] / tried[length] >= usual, _said(j[1]) not in answers, length not in lengths
+
+        chosen.append(max(found, key=worth))
+        found.remove(chosen[-1])
     examples = tuple(Example(asked(p), r.text.strip(), p.task_type, (r.evidence,)) for p, r in chosen)
     return Proposal("successes", replace(parent, examples=examples), f"{len(examples)} of its own right attempts")
+
+
+def _said(rollout: Rollout) -> str:
+    return (rollout.answer or "").strip().lower()
 
 
 def _lines(rollout: Rollout) -> int:
