@@ -123,7 +123,9 @@ async def distribution(
 
     What was illegal or could not be read is counted in `heard` and has no share; {} if nothing was left.
     """
-    while isinstance(policy, Table) and policy.written(state) is None:
+    while (isinstance(policy, Table) and policy.written(state) is None) or (
+        isinstance(policy, Trained) and not policy.fitted
+    ):
         policy = policy.before
     if isinstance(policy, Uniform):
         actions = env.actions(state)

@@ -19,7 +19,7 @@ from enum import StrEnum
 from nlrl.compute import Bank, Ledger, MeteredModel, Purse
 from nlrl.core import Budget, Message, Model, ModelError, Phase, Request, Sampling, system, user
 
-IN_FLIGHT = 64  # questions at once: engines batch them, servers have limits of their own below this
+IN_FLIGHT = 256  # questions at once: engines batch them, servers have limits of their own below this
 MAX_TOKENS = 256  # of one text; an evaluation is a short paragraph
 
 

@@ -6,15 +6,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nlrl.training.learner import FitReport, Recipe, TextLearner
     from nlrl.training.prm import train_prm
     from nlrl.training.rollouts import Labelled, LabelledAttempt, LabelProgress, label_attempts
+    from nlrl.training.sft import FineTuner
+    from nlrl.training.text_model import TextTransformer
 
 _HOMES = {
     "LabelProgress": "rollouts", "Labelled": "rollouts", "LabelledAttempt": "rollouts", "label_attempts": "rollouts",
-    "train_prm": "prm",
+    "train_prm": "prm", "FitReport": "learner", "Recipe": "learner", "TextLearner": "learner", "FineTuner": "sft",
+    "TextTransformer": "text_model",
 }  # fmt: skip
 
-__all__ = ["LabelProgress", "Labelled", "LabelledAttempt", "label_attempts", "train_prm"]
+__all__ = [
+    "FineTuner", "FitReport", "LabelProgress", "Labelled", "LabelledAttempt", "Recipe", "TextLearner",
+    "TextTransformer", "label_attempts", "train_prm",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,7 @@ costs is the game's own rule (`illegal`).
 
 from __future__ import annotations
 
+import copy
 import random
 import re
 from abc import ABC, abstractmethod
@@ -108,6 +109,12 @@ class TextGame(FiniteEnvironment, ABC):
         self._outcomes: dict[tuple[State, str], tuple[Outcome, ...]] = {}  # they never change
         self._steps = 0
         self._running = False
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TextGame:
+        """An environment of its own with its own luck, which shares what never changes: the known outcomes."""
+        other = copy.copy(self)
+        other._random = random.Random()
+        return other
 
     @abstractmethod
     def transitions(self, state: State, action: str) -> Sequence[Outcome]:
