@@ -130,7 +130,7 @@ def start_all(stack: ExitStack, delay_ms: int, args: argparse.Namespace) -> dict
         return stack.enter_context(process(command(port), port, **environment))
 
     me = [sys.executable, str(Path(__file__).resolve())]
-    fast = [sys.executable, str(Path(__file__).with_name("fast_upstream.py"))]
+    fast = [sys.executable, str(Path(__file__).parent / "equipment" / "fast_upstream.py")]
     up = start(lambda port: [*fast, str(port), str(delay_ms / 1e3)])
     base = f"http://127.0.0.1:{up.port}/v1"
     ours = start(lambda port: [*me, "--run", str(port), base])

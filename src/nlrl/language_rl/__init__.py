@@ -1,7 +1,7 @@
 """Improve: language policies and values, and the iteration that makes them better (Feng et al. 2024).
 
-found = await improve_policy(model, problems, budget=Budget(tokens=50_000))        # how a model is asked
-result = await language_policy_iteration(operators, value, policy, Settings())     # how to act, step by step
+found = language_gpi(model, None, "gsm8k.jsonl", None, 4, budget=50_000)     # how a model is asked
+result = await language_policy_iteration(operators, value, policy, settings)  # how to act, step by step
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from nlrl.language_rl.desk import Desk, Role
     from nlrl.language_rl.evaluation import Evaluation
     from nlrl.language_rl.functions import language_gpi
-    from nlrl.language_rl.gpi import Settings, language_policy_iteration
-    from nlrl.language_rl.improve_policy import Improvement, improve_policy
+    from nlrl.language_rl.gpi import language_policy_iteration
+    from nlrl.language_rl.improve_policy import Improvement
     from nlrl.language_rl.improvement import Enumerate, Refine
     from nlrl.language_rl.operators import Operators
     from nlrl.language_rl.oracle import OracleModel
@@ -24,8 +24,8 @@ _HOMES = {
     "desk": ("Desk", "Role"),
     "evaluation": ("Evaluation",),
     "functions": ("language_gpi",),
-    "gpi": ("Settings", "language_policy_iteration"),
-    "improve_policy": ("Improvement", "improve_policy"),
+    "gpi": ("language_policy_iteration",),
+    "improve_policy": ("Improvement",),
     "improvement": ("Enumerate", "Refine"),
     "operators": ("Operators",),
     "oracle": ("OracleModel",),
@@ -34,7 +34,7 @@ _HOMES = {
 
 __all__ = [
     "Desk", "Enumerate", "Evaluation", "Improvement", "LanguagePolicy", "Operators", "OracleModel", "Refine", "Role",
-    "Settings", "improve_policy", "language_gpi", "language_policy_iteration", "load_language_policy",
+    "language_gpi", "language_policy_iteration", "load_language_policy",
 ]  # fmt: skip
 
 

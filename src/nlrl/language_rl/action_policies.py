@@ -109,11 +109,31 @@ class Trained:
         return [decide(self.env, state, text) for text in texts]
 
     async def fit(self, decisions: Sequence[tuple[State, Decision]], *, seed: int) -> None:
-        """Train on every decision as often as it was made."""
+        """Train on every decision as often as it was made; without any, nothing is learned."""
+        if not decisions:
+            return
         pairs = [(state_text(self.env, state), decision.text) for state, decision in decisions]
         await self.learner.fit(pairs, seed=seed)
         self.desk.employ(Role.POLICY, self.learner.model)
         self.fitted = True
+
+
+def acting(policy: ActionPolicy, state: State) -> ActionPolicy:
+    """The policy that decides at a state: behind a table that says nothing of it, and a model that was never fitted."""
+    while (isinstance(policy, Table) and policy.written(state) is None) or (
+        isinstance(policy, Trained) and not policy.fitted
+    ):
+        policy = policy.before
+    return policy
+
+
+async def proposals(policy: ActionPolicy, state: State, n: int) -> list[Decision]:
+    """n decisions to find candidate actions by. A table has only one to offer, so the policy before it is asked too:
+    what was once decided must stay open to doubt."""
+    if not isinstance(policy, Table):
+        return await policy.draws(state, n)
+    written = policy.written(state)
+    return [*([written] if written else []), *await proposals(policy.before, state, n)]
 
 
 async def distribution(
@@ -123,10 +143,7 @@ async def distribution(
 
     What was illegal or could not be read is counted in `heard` and has no share; {} if nothing was left.
     """
-    while (isinstance(policy, Table) and policy.written(state) is None) or (
-        isinstance(policy, Trained) and not policy.fitted
-    ):
-        policy = policy.before
+    policy = acting(policy, state)
     if isinstance(policy, Uniform):
         actions = env.actions(state)
         return dict.fromkeys(actions, 1 / len(actions))

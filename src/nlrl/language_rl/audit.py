@@ -16,9 +16,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from nlrl.core import UserError
 from nlrl.language_rl.environments.exact import Solution
 from nlrl.language_rl.environments.finite import State
 from nlrl.language_rl.operators import Operators
+from nlrl.language_rl.side_by_side import side_by_side
 from nlrl.language_rl.texts import worth
 
 Critic = Callable[[State, str], Awaitable[str]]  # what is said of taking an action in a state
@@ -47,12 +49,17 @@ class Audit:
 
 
 async def audit(operators: Operators, critic: Critic, exact: Solution) -> Audit:
-    """Hear the critic on every action of every state where the actions differ, and let the reader decide from it."""
+    """Hear the critic on every action of every state where the actions differ, and let the reader decide from it.
+
+    Raises UserError where no action matters.
+    """
     env = operators.env
     states = [s for s in env.states() if _spread(exact, s, env.actions(s)) > _EQUAL]
-    heard = await asyncio.gather(*(_hear(critic, s, env.actions(s)) for s in states))
-    decisions = await asyncio.gather(
-        *(operators.improve(s, list(said.items())) for s, said in zip(states, heard, strict=True))
+    if not states:
+        raise UserError(f"In no state of {env.name} does it matter what is done; there is nothing to audit.")
+    heard = await side_by_side(_hear(critic, s, env.actions(s)) for s in states)
+    decisions = await side_by_side(
+        operators.improve(s, list(said.items())) for s, said in zip(states, heard, strict=True)
     )
     right, pairs, lost, undecided = 0.0, 0, 0.0, 0
     for state, said, decision in zip(states, heard, decisions, strict=True):

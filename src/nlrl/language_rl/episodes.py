@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from nlrl.core import EnvironmentFailed, NlrlError
-from nlrl.language_rl.action_policies import ActionPolicy, count
+from nlrl.language_rl.action_policies import ActionPolicy, Uniform, acting, count
 from nlrl.language_rl.environments.finite import FiniteEnvironment, State
+from nlrl.language_rl.side_by_side import side_by_side
 from nlrl.language_rl.texts import Decision
 
 _T = TypeVar("_T")
@@ -71,19 +72,39 @@ async def play(env: FiniteEnvironment, policy: ActionPolicy, seeds: Sequence[int
     An environment that raises ends its episode, which says so, and not the others.
     """
     played = Played()
-    async with asyncio.TaskGroup() as group:
-        running = [group.create_task(_episode(copy.deepcopy(env), policy, seed, played.heard)) for seed in seeds]
-    played.episodes = [task.result() for task in running]
+    decide = _remembering(env, policy)
+    played.episodes = await side_by_side(_episode(copy.deepcopy(env), decide, seed, played.heard) for seed in seeds)
     return played
 
 
-async def _episode(env: FiniteEnvironment, policy: ActionPolicy, seed: int, heard: Counter[str]) -> Episode:
-    observation, info = _guarded(env, "reset", lambda: env.reset(seed=seed))
+def _remembering(env: FiniteEnvironment, policy: ActionPolicy) -> Callable[[State], Awaitable[Decision]]:
+    """The policy's decision at a state. Whoever would say the same again is not asked (and charged) again."""
+    known: dict[str, asyncio.Future[list[Decision]]] = {}
+
+    async def decide(state: State) -> Decision:
+        if isinstance(acting(policy, state), Uniform):
+            return (await policy.draws(state, 1))[0]
+        text = env.describe(state)
+        if text not in known:
+            known[text] = asyncio.ensure_future(policy.draws(state, 1))
+        return (await known[text])[0]
+
+    return decide
+
+
+async def _episode(
+    env: FiniteEnvironment, decide: Callable[[State], Awaitable[Decision]], seed: int, heard: Counter[str]
+) -> Episode:
     moves: list[Move] = []
     total = 0.0
+    try:
+        observation, info = _guarded(env, "reset", lambda: env.reset(seed=seed))
+    except EnvironmentFailed as failure:
+        heard["environment failures"] += 1
+        return Episode(seed, (), total, None, False, str(failure))
     while True:
         state = env.state
-        decision = (await policy.draws(state, 1))[0]
+        decision = await decide(state)
         count([decision], heard)
         try:
             after, reward, ended, cut_off, info = _guarded(

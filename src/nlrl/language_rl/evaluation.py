@@ -11,7 +11,6 @@ cut off (the environment's step limit) continues with V.
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from nlrl.core import EnvironmentFailed, NlrlError, UserError
 from nlrl.language_rl.action_policies import ActionPolicy, distribution
 from nlrl.language_rl.environments.finite import FiniteEnvironment, Outcome, State
 from nlrl.language_rl.operators import Operators, Variation
+from nlrl.language_rl.side_by_side import side_by_side
 from nlrl.language_rl.texts import Step, path_text
 
 Read = Callable[[State], Awaitable[str]]
@@ -63,7 +63,7 @@ class Evaluation:
         paths = await self._paths(operators, policy, state, action, seed)
         if not paths:
             return None
-        texts = await asyncio.gather(*(self._text(operators, read, steps) for _, steps in paths))
+        texts = await side_by_side(self._text(operators, read, steps) for _, steps in paths)
         variations = [Variation(p, text) for (p, _), text in zip(paths, texts, strict=True)]
         return await operators.aggregate(variations) if any(v.text for v in variations) else None
 

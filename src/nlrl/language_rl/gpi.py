@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -27,8 +27,11 @@ from nlrl.language_rl.episodes import Played, play
 from nlrl.language_rl.evaluation import Evaluation, Read
 from nlrl.language_rl.improvement import Enumerate, Improved, Improvement, Refine
 from nlrl.language_rl.operators import Operators
+from nlrl.language_rl.side_by_side import side_by_side
 from nlrl.language_rl.texts import UNKNOWN, Decision, worth
 from nlrl.language_rl.values import Key, LanguageValue, Taken, Target
+
+QUIET = 5  # iterations without a change or a new state, before it is called converged, where one says little
 
 _T = TypeVar("_T")
 _K = TypeVar("_K")
@@ -115,6 +118,15 @@ class _Loop:
     decisions: deque[list[tuple[State, Decision]]] = field(init=False)
     last: dict[State, str | None] = field(default_factory=dict)
     numbers: dict[Key, float | None] = field(default_factory=dict)
+    fresh: int = 0  # states met for the first time
+    still: int = 0  # iterations in a row in which nothing changed
+
+    def settled(self, changes: Sequence[Change], moved: float | None) -> bool:
+        """Whether there is nothing more to learn. Where states are met by chance, or values have no numbers, one quiet
+        iteration says little."""
+        quiet = not changes and not self.fresh and (moved is None or moved <= self.settings.tolerance)
+        self.still = self.still + 1 if quiet else 0
+        return self.still >= (1 if self.settings.episodes is None and moved is not None else QUIET)
 
     def __post_init__(self) -> None:
         self.targets = deque(maxlen=self.settings.window)
@@ -129,8 +141,11 @@ class _Loop:
         seeds = [_seed(self.settings.seed, iteration, k) for k in range(episodes)]
         wild = [await play(env, Uniform(env, seed), [seed]) for seed in seeds[:by_chance]]
         own = await play(env, self.policy, seeds[by_chance:])
+        self.operators.heard.update(own.heard)
         met = [move.state for p in (*wild, own) for episode in p.episodes for move in episode.moves]
-        return list(dict.fromkeys(met))
+        found = list(dict.fromkeys(met))
+        self.fresh = sum(state not in self.last for state in found)
+        return found
 
     async def sweep(self, states: Sequence[State], seed: str) -> float | None:
         """Evaluate every state and fit; the largest change of a number."""
@@ -206,12 +221,7 @@ class _Loop:
                 self.operators.heard["environment failures"] += 1
                 return None
 
-        tasks = [asyncio.ensure_future(one(state)) for state in states]
-        try:
-            return list(zip(states, await asyncio.gather(*tasks), strict=True))
-        finally:
-            for task in tasks:
-                task.cancel()
+        return list(zip(states, await side_by_side(one(state) for state in states), strict=True))
 
 
 async def language_policy_iteration(
@@ -241,7 +251,8 @@ async def language_policy_iteration(
         except BudgetExhausted as spent:
             return Result(tuple(done), spent.reason)
         desk = operators.desk
-        heard = operators.heard + (played.heard if played else Counter())
+        if played:
+            operators.heard.update(played.heard)
         done.append(
             Iteration(
                 number,
@@ -249,7 +260,7 @@ async def language_policy_iteration(
                 tuple(changes),
                 moved,
                 dict(desk.calls),
-                dict(heard),
+                dict(operators.heard),
                 desk.ledger.usage(),
                 played,
                 time.monotonic() - begun,
@@ -257,7 +268,7 @@ async def language_policy_iteration(
         )
         if on_iteration:
             on_iteration(done[-1])
-        if not changes and moved is not None and moved <= settings.tolerance:
+        if loop.settled(changes, moved):
             return Result(tuple(done), "converged")
     return Result(tuple(done), "iterations")
 

@@ -10,17 +10,17 @@ place it may lead to, one G2 for every way there, and one G1; and one I. `expect
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from dataclasses import dataclass
 from math import ceil
 
 from nlrl.core import UserError
-from nlrl.language_rl.action_policies import ActionPolicy, count
+from nlrl.language_rl.action_policies import ActionPolicy, count, proposals
 from nlrl.language_rl.desk import Role
 from nlrl.language_rl.environments.finite import FiniteEnvironment, State
 from nlrl.language_rl.evaluation import Evaluation, Read, imagine
 from nlrl.language_rl.operators import Operators
+from nlrl.language_rl.side_by_side import side_by_side
 from nlrl.language_rl.texts import Decision, decide, refine_prompt
 from nlrl.language_rl.values import LanguageValue, Taken
 
@@ -48,6 +48,8 @@ class Enumerate:
         for name, value in (("draws", self.draws), ("top", self.top)):
             if value is not None and value < 1:
                 raise UserError(f"{name} must be at least 1, got {value}.")
+        if self.top is not None and self.draws is None:
+            raise UserError("top keeps the actions that draws name most often; say how many draws, such as draws=8.")
 
     async def better(
         self,
@@ -64,7 +66,7 @@ class Enumerate:
         if not actions:
             return None
         targets = [evaluation.target(operators, policy, read, state, action=action, seed=seed) for action in actions]
-        texts = await asyncio.gather(*targets)
+        texts = await side_by_side(targets)
         evaluations = tuple((a, _one_line(text)) for a, text in zip(actions, texts, strict=True) if text)
         if not evaluations:
             return None
@@ -75,8 +77,8 @@ class Enumerate:
     async def candidates(self, operators: Operators, policy: ActionPolicy, state: State) -> tuple[str, ...]:
         """The actions that are looked at."""
         if self.draws is None:
-            return operators.env.actions(state)[: self.top]
-        drawn = await policy.draws(state, self.draws)
+            return operators.env.actions(state)
+        drawn = await proposals(policy, state, self.draws)
         count(drawn, operators.heard)
         legal = Counter(d.action for d in drawn if d.legal and d.action is not None)
         return tuple(action for action, _ in legal.most_common(self.top))

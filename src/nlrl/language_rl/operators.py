@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from nlrl.core import UserError
 from nlrl.language_rl.desk import Desk, Role
 from nlrl.language_rl.environments.finite import FiniteEnvironment, State
 from nlrl.language_rl.texts import (
@@ -50,6 +51,10 @@ class Operators:
     desk: Desk
     fan_in: int = FAN_IN
     heard: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        if self.fan_in < 2:
+            raise UserError(f"fan_in must be at least 2, or merging would never end; got {self.fan_in}.")
 
     async def join(self, steps: Sequence[Step], future: str | None) -> str:
         """G2(d(steps), V). `future` is None where the episode ended: its text comes from the reward, never from V."""

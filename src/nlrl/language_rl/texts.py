@@ -13,6 +13,7 @@ people and plots; a text without that line is still a value, and is counted as o
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,8 +22,9 @@ from nlrl.language_rl.environments.finite import FiniteEnvironment, Outcome, Sta
 
 UNKNOWN = "Nothing is known about this state yet."
 TERMINAL = "The episode is over; nothing follows."
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_WORTH = re.compile(rf"worth\W{{0,4}}?\s*({_NUMBER})", re.IGNORECASE)
+_NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_WORTH = re.compile(rf"worth[\s:=*_`]{{0,8}}([-+]?)\s?[$€£]?({_NUMBER})", re.IGNORECASE)
+_DASHES = str.maketrans("−–‐‑", "----")
 _ASK_WORTH = 'Reply with one or two sentences and close with "Worth: <number>".'
 
 
@@ -50,8 +52,12 @@ def worth(text: str) -> float | None:
     >>> worth("The goal is near. Worth: 0.62")
     0.62
     """
-    found = _WORTH.findall(text)
-    return float(found[-1]) if found else None
+    found = _WORTH.findall(text.translate(_DASHES))
+    if not found:
+        return None
+    sign, digits = found[-1]
+    number = float(sign + digits.replace(",", ""))
+    return number if math.isfinite(number) else None
 
 
 def decide(env: FiniteEnvironment, state: State, text: str) -> Decision:

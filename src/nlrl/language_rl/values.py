@@ -132,7 +132,9 @@ class Trained:
         return await self.desk.say(_role(key), "", self._shown(key))
 
     async def fit(self, targets: Sequence[Target], *, seed: int) -> None:
-        """Train on every target as often as it was found."""
+        """Train on every target as often as it was found; without any, nothing is learned."""
+        if not targets:
+            return
         await self.learner.fit([(self._shown(key), text) for key, text in targets], seed=seed)
         for role in {_role(key) for key, _ in targets}:
             self.desk.employ(role, self.learner.model)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nlrl.compute import Bank
-from nlrl.core import Budget, EnvironmentFailed, UserError
+from nlrl.core import Budget, BudgetExhausted, EnvironmentFailed, UserError
 from nlrl.language_rl.action_policies import Prompted, Table, Uniform
 from nlrl.language_rl.desk import Desk, Heard, Role
 from nlrl.language_rl.environments import make
@@ -190,8 +190,11 @@ class TestEvaluation:
                 Evaluation(**bad)
         with pytest.raises(UserError):
             Settings(iterations=-1)
-        with pytest.raises(UserError):
-            Enumerate(top=0)
+        for bad in ({"top": 0}, {"draws": 0}, {"top": 2}):
+            with pytest.raises(UserError):
+                Enumerate(**bad)
+        with pytest.raises(UserError, match="fan_in"):
+            Operators(make(UMAZE), Desk(OracleModel()), fan_in=1)
 
 
 class TestImprovement:
@@ -224,6 +227,15 @@ class TestImprovement:
         found = asyncio.run(Enumerate(draws=4).candidates(operators, Prompted(env, operators.desk), state))
         assert found == (free,)
         assert operators.heard == {"illegal decisions": 2, "unparsed decisions": 1}
+
+    def test_what_was_decided_once_stays_open_to_doubt(self) -> None:
+        """A table that answered all draws itself would never look at another action again."""
+        model = ScriptedModel(lambda request, i: f"Action: move {('left', 'right', 'up', 'down')[i % 4]}")
+        env, operators, value, _ = bench()
+        policy = Table(env, Prompted(env, Desk(model)))
+        learn(operators, value, policy, iterations=20, improvement=Enumerate(draws=4))
+        chosen = {s: policy.written(s).action for s in env.states()}
+        assert mean_return(env, chosen) == pytest.approx(mean_return(env, value_iteration(env).policy))
 
     def test_no_legal_action_leaves_the_policy_as_it_was(self) -> None:
         env, operators, value, _ = bench(model=ScriptedModel("I resign."))
@@ -343,8 +355,58 @@ class TestRuns:
         assert result.iterations[-1].played.mean_return >= -4.0
         assert mean_return(env, uniform_policy(env)) < -40
 
+    def test_a_quiet_start_is_not_convergence_where_states_are_met_by_chance(self) -> None:
+        pytest.importorskip("gymnasium")
+        env, operators, value, policy = bench(make("frozen_lake(slippery=false)"))
+        result = learn(operators, value, policy, iterations=40, episodes=20, seed=3)
+        assert result.stopped == "converged"
+        assert play_once(env, policy).total == 1.0
+
+    def test_a_budget_that_ends_in_an_episode_is_said_by_its_name(self) -> None:
+        env, operators, _, _ = bench(model=ScriptedModel("Action: move up"), budget=Budget(tokens=50))
+        with pytest.raises(BudgetExhausted):
+            asyncio.run(play(env, Prompted(env, operators.desk), range(3)))
+
+
+def play_once(env, policy):
+    return asyncio.run(play(env, policy, [0])).episodes[0]
+
+
+class TestWorth:
+    @pytest.mark.parametrize(
+        ("text", "number"),
+        [
+            ("Worth: 0.62", 0.62),
+            ("Worth: \u22121", -1.0),
+            ("**Worth:** \u2013 0.5", -0.5),
+            ("Worth: -$0.5", -0.5),
+            ("Worth: 1,000", 1000.0),
+            ("Worth: 1e-3.", 0.001),
+            ("It was worth 3; now Worth: +.5", 0.5),
+            ("Worth: 1e999", None),
+            ("Worthwhile, all in all.", None),
+            ("", None),
+        ],
+    )
+    def test_numbers_as_models_write_them(self, text: str, number: float | None) -> None:
+        assert worth(text) == (None if number is None else pytest.approx(number))
+
 
 class TestEpisodes:
+    def test_a_model_is_asked_once_for_a_state(self) -> None:
+        env, operators, _, _ = bench(model=ScriptedModel("Action: move up"))
+        played = asyncio.run(play(env, Prompted(env, operators.desk), range(6)))
+        seen = {move.observation for e in played.episodes for move in e.moves}
+        assert operators.desk.calls[Role.POLICY] == len(seen)
+
+    def test_an_environment_that_cannot_begin(self) -> None:
+        class Broken(Maze):
+            def reset(self, *, seed=None, state=None):
+                raise OSError("no level file")
+
+        played = asyncio.run(play(env := Broken(layout="umaze"), Uniform(env), range(2)))
+        assert ["no level file" in e.failed for e in played.episodes] == [True, True]
+
     def test_illegal_actions_cost_what_the_environment_says(self) -> None:
         env, operators, _, _ = bench(model=ScriptedModel("Action: fly away"))
         env.max_steps = 3

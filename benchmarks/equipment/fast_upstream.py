@@ -1,6 +1,6 @@
 """An OpenAI-compatible upstream as fast as an asyncio server can be, so that it hides nothing of what stands before it.
 
-    python benchmarks/fast_upstream.py PORT DELAY_SECONDS
+    python benchmarks/equipment/fast_upstream.py PORT DELAY_SECONDS
 
 Equipment of the server benchmarks: it answers every question alike, and counts nothing.
 """
