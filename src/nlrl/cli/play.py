@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nlrl.cli.budgets import parse_budget
 from nlrl.cli.frame import Command
+from nlrl.core import BudgetExhausted, UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,7 +66,7 @@ _SHOWN = 5  # changes that are printed after an iteration
 @click.option("-b", "--budget", help='Of a run, such as "tokens=100k".')
 @click.option("--temperature", type=float, help="Of the policy's draws.  [default: 0.8]")
 @click.option("--max-tokens", type=int, help="Of one text.  [default: 256]")
-@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("runs/play"), show_default=True)
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="[default: runs/play-ENVIRONMENT-MODEL]")
 @click.option("--bank", help="A file that keeps every text.  [default: OUT/bank.sqlite; env: NLRL_BANK]")
 def play(
     environment: str | None,
@@ -84,7 +87,7 @@ def play(
     budget: str | None,
     temperature: float | None,
     max_tokens: int | None,
-    out: Path,
+    out: Path | None,
     bank: str | None,
 ) -> int:
     """Learn to act in ENVIRONMENT by language policy iteration: evaluate in words, compare, decide, again.
@@ -113,10 +116,17 @@ def play(
         held_out=tuple(range(10_000, 10_000 + held_out)),
         tolerance=1e-5,
     )
-    console = Console(stderr=True)
+    console = Console(stderr=True, soft_wrap=True)
     drawing = sampling(temperature, max_tokens)
     uniform = start == "uniform" or (start is None and model == "oracle")
-
+    config = {
+        "environment": env.name, "model": model, "critic": critic, "start": "uniform" if uniform else "model",
+        "iterations": iterations, "sweeps": sweeps, "fit": fit, "steps": steps, "samples": samples, "draws": draws,
+        "top": top, "refine": refine, "episodes": episodes, "held_out": held_out, "temperature": temperature,
+        "max_tokens": max_tokens,
+    }  # fmt: skip
+    out = out or Path("runs", "play-" + re.sub(r"[^\w.]+", "-", f"{env.name} {model or 'default'}").strip("-"))
+    _claim(out, config)
     try:
         lines, learned, name, shown = asyncio.run(
             _run(env, model, critic, settings, fit, uniform, seeds, budget, drawing, out, bank, console)
@@ -128,7 +138,8 @@ def play(
         raise
     from nlrl.language_rl.play_report import write_report
 
-    facts = {"environment": env.name, "model": name, "rules": env.rules, "settings": repr(settings)}
+    facts = {"environment": env.name, "model": name, "rules": env.rules}
+    facts["settings"] = ", ".join(f"{key}={value}" for key, value in config.items() if value not in (None, False))
     for path in write_report(f"{env.name}, {name}", facts, lines, learned, out):
         click.echo(f"{path.suffix[1:]:8} {path}")
     if shown is not None and iterations == 0:
@@ -171,10 +182,19 @@ async def _run(
                 )
                 operators = Operators(env, desk)
                 value, policy = _fitted(fit, operators, Uniform(env, seed) if uniform else Prompted(env, desk), seed)
-                before = await play_episodes(env, policy, settings.held_out) if settings.held_out else None
-                lines.append(start_line(seed, before))
-                shown = before.episodes[0] if before else None
+                try:
+                    before = await play_episodes(env, policy, settings.held_out) if settings.held_out else None
+                except BudgetExhausted as spent:
+                    lines.append(start_line(seed, None, desk))
+                    console.print(
+                        f"seed {seed}: {spent} It ended in the first test, before anything was learned. "
+                        "Raise --budget, or lower --held-out.",
+                        markup=False,
+                    )
+                    continue
+                lines.append(start_line(seed, before, desk))
                 if before:
+                    shown = before.episodes[0]
                     console.print(f"seed {seed}, at first: {_result(before.mean_return, before.success_rate)}")
 
                 def told(iteration: Iteration, seed: int = seed) -> None:
@@ -214,12 +234,31 @@ async def _learned(
     """A state, what is said of it, and what is decided there; only a trained model is asked once more."""
     from nlrl.language_rl import values
 
-    if isinstance(value, values.Trained):
-        said = await value.read(state)
-    else:
+    try:
+        decided = (await policy.draws(state, 1))[0].text
+        said = await value.read(state) if isinstance(value, values.Trained) else ""
+    except BudgetExhausted:  # what was learned is kept; only it cannot be asked once more
+        return env.describe(state).strip(), "", ""
+    if not isinstance(value, values.Trained):
         memory = value.table if isinstance(value, values.Store) else getattr(value, "memory", {})
         said = memory.get(values.question(env, state), "")
-    return env.describe(state).strip(), said, (await policy.draws(state, 1))[0].text
+    return env.describe(state).strip(), said, decided
+
+
+def _claim(out: Path, config: dict[str, Any]) -> None:
+    """Make the directory this run's. Raises UserError if it holds another one: only more iterations go on."""
+    file = out / "config.json"
+    if file.exists():
+        try:
+            before = json.loads(file.read_text("utf-8"))
+            differ = [key for key in config if before[key] != config[key] and key != "iterations"]
+            differ += ["iterations"] * (config["iterations"] < before["iterations"])
+        except (ValueError, KeyError, TypeError):
+            differ = ["config.json"]
+        if differ:
+            raise UserError(f"{out} holds a run with other settings ({', '.join(differ)}). Choose another --out.")
+    out.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
 
 def _result(mean_return: float, success: float | None) -> str:
@@ -247,7 +286,10 @@ def _progress(console: Console, env: FiniteEnvironment, seed: int, iteration: It
 
 def _tell(episode: Episode) -> None:
     """One episode, step by step."""
+    from nlrl.cli.live import printable
+
     for move in episode.moves:
-        click.echo(f"\n{move.observation.strip()}\n{move.decision.text.strip()}")
-        click.echo(f"  reward {move.reward:g}" + (f" ({move.note})" if move.note else ""))
+        click.echo(f"\n{move.observation.strip()}\n> {printable(move.decision.text.strip())}")
+        did = move.decision.action or "no action could be read"
+        click.echo(f"  {did}: reward {move.reward:g}" + (f" ({move.note})" if move.note else ""))
     click.echo(f"\nreturn {episode.total:g}" + (f"; {episode.failed}" if episode.failed else ""))

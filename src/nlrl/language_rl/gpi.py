@@ -136,7 +136,10 @@ class _Loop:
         """All states, or those that this iteration's episodes meet, in the order they were met."""
         env, episodes = self.operators.env, self.settings.episodes
         if episodes is None:
-            return list(env.states())
+            try:
+                return list(env.states())
+            except UserError as error:
+                raise UserError(f"{error} Learn where episodes lead instead: episodes=20, or --episodes 20.") from None
         by_chance = round(episodes * self.settings.explore)
         seeds = [_seed(self.settings.seed, iteration, k) for k in range(episodes)]
         wild = [await play(env, Uniform(env, seed), [seed]) for seed in seeds[:by_chance]]

@@ -33,7 +33,7 @@ def save_page(
         body.append(f'<p><img alt="Learning curve; the table holds the same" src="data:image/png;base64,{data}"></p>')
     body.append(_table(lines))
     body += [_iteration(each) for each in lines if each["changes"]]
-    body += [_learned(seed, rows) for seed, rows in learned.items()]
+    body += [_learned(seed, rows) for seed, rows in learned.items() if rows]
     path.write_text(
         f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -93,7 +93,8 @@ def _iteration(each: dict[str, Any]) -> str:
     ]
     left = len(each["changes"]) - len(changes)
     more = f'<p class="soft">{left} more stand in iterations.jsonl.</p>' if left else ""
-    title = f"Seed {each['seed']}, iteration {each['iteration']}: {len(each['changes'])} decisions changed"
+    count = len(each["changes"])
+    title = f"Seed {each['seed']}, iteration {each['iteration']}: {count} decision{'s' * (count != 1)} changed"
     return (
         f'<details class="problem"><summary>{title}</summary><div class="in">{"".join(changes)}{more}</div></details>'
     )

@@ -12,10 +12,12 @@ from nlrl.benchmark.plot import drawable, matplotlib_parts
 
 def curve(lines: Sequence[dict[str, Any]]) -> list[tuple[int, Interval, int]]:
     """(iteration, mean return with its interval, seeds) in order. Of several seeds the interval is over seeds, of one
-    over its episodes. Iterations without held-out episodes are left out."""
+    over its episodes. A seed that ended early stays at what it had reached. Without held-out episodes: nothing."""
     points = []
+    runs = [[e for e in lines if e["seed"] == seed and e["returns"]] for seed in sorted({e["seed"] for e in lines})]
     for number in sorted({each["iteration"] for each in lines}):
-        returns = [each["returns"] for each in lines if each["iteration"] == number and each["returns"]]
+        so_far = [[each["returns"] for each in run if each["iteration"] <= number] for run in runs]
+        returns = [run[-1] for run in so_far if run]
         if returns:
             values = [sum(r) / len(r) for r in returns] if len(returns) > 1 else returns[0]
             points.append((number, mean_interval(values), len(returns)))
@@ -41,9 +43,10 @@ def save_png(title: str, lines: Sequence[dict[str, Any]], path: Path) -> Path:
                    if e["seed"] == seed and e["returns"]]  # fmt: skip
             axes.plot(*zip(*own, strict=True), color="#777777", lw=0.7, alpha=0.7)
         axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_xlim(-0.3, max([1, *(each["iteration"] for each in lines)]) + 0.3)
         axes.set_xlabel("iteration")
         axes.set_ylabel("mean return, held-out episodes")
         axes.grid(alpha=0.3)
-        axes.set_title(drawable(title))
+        axes.set_title(drawable(title), fontsize=9, wrap=True)
         figure.savefig(path, format="png", dpi=120)
     return path

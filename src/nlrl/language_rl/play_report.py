@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from nlrl.core import MissingExtra
+from nlrl.language_rl.desk import Desk
 from nlrl.language_rl.environments.finite import FiniteEnvironment
 from nlrl.language_rl.episodes import Played
 from nlrl.language_rl.gpi import Iteration
@@ -51,10 +52,22 @@ def line(env: FiniteEnvironment, seed: int, iteration: Iteration) -> Line:
     }
 
 
-def start_line(seed: int, played: Played | None) -> Line:
-    """How the policy did before the first iteration."""
-    nothing = {"states": 0, "moved": None, "changes": [], "calls": {}, "prompt_tokens": 0, "completion_tokens": 0}
-    return {"seed": seed, "iteration": 0, **played_line(played), **nothing, "heard": {}, "seconds": 0.0}
+def start_line(seed: int, played: Played | None, desk: Desk) -> Line:
+    """How the policy did before the first iteration, and what it cost to find out."""
+    total = desk.ledger.usage().total
+    return {
+        "seed": seed,
+        "iteration": 0,
+        **played_line(played),
+        "states": 0,
+        "moved": None,
+        "changes": [],
+        "calls": {str(role): n for role, n in desk.calls.items()},
+        "heard": dict(played.heard) if played else {},
+        "prompt_tokens": total.prompt_tokens,
+        "completion_tokens": total.completion_tokens,
+        "seconds": 0.0,
+    }
 
 
 def played_line(played: Played | None) -> Line:
@@ -77,12 +90,12 @@ def write_report(
     """
     out.mkdir(parents=True, exist_ok=True)
     written = [out / "iterations.jsonl", out / "learned.json"]
-    written[0].write_text("".join(json.dumps(each, ensure_ascii=False) + "\n" for each in lines), encoding="utf-8")
+    _write(written[0], "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in lines))
     table = {
         str(seed): [{"state": s, "value": value, "decision": decision} for s, value, decision in rows]
         for seed, rows in learned.items()
     }
-    written[1].write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    _write(written[1], json.dumps(table, indent=1, ensure_ascii=False) + "\n")
     picture = None
     try:
         picture = save_png(title, lines, out / "curve.png")
@@ -91,3 +104,7 @@ def write_report(
         pass  # the table on the page holds the same
     written.append(save_page(title, facts, lines, learned, out / "page.html", picture))
     return written
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", errors="replace")  # a model may say what no encoding can hold

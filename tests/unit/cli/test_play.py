@@ -54,12 +54,44 @@ def test_only_playing_tells_an_episode(tmp_path: Path, capsys: pytest.CaptureFix
         (["maze(layout=moebius)"], "moebius"),
         (["maze(layout=umaze)", "--budget", "tokens=0"], "budget"),
         (["maze(layout=umaze)", "--steps", "0"], "samples"),
+        (["maze(layout=umaze)", "--top", "2"], "draws"),
+        (["wordle", "--iterations", "1", "--held-out", "0"], "--episodes"),
         (["breakthrough", "--model", "oracle", "--iterations", "1", "--held-out", "0"], "too many"),
     ],
 )
 def test_mistakes_are_named(words: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["play", *words, "--model", "oracle", "--out", str(tmp_path)]) == 2
     assert says in capsys.readouterr().err
+
+
+def test_another_run_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["play", "maze(layout=umaze)", *ORACLE, "--out", str(tmp_path)]
+    assert run([*command, "--iterations", "3"]) == 0
+    kept = (tmp_path / "iterations.jsonl").read_text("utf-8")
+    for other in (["--iterations", "2"], ["--iterations", "3", "--sweeps", "2"]):
+        assert run([*command, *other]) == 2
+        assert "other settings" in capsys.readouterr().err
+    assert (tmp_path / "iterations.jsonl").read_text("utf-8") == kept
+    assert run([*command, "--iterations", "5"]) == 0
+    assert len((tmp_path / "iterations.jsonl").read_text("utf-8").splitlines()) == 6
+
+
+def test_a_budget_that_ends_in_the_first_test_leaves_its_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["play", "maze(layout=umaze)", "--model", "stochastic:0.5", "--critic", "oracle", "--out", str(tmp_path)]
+    assert run([*command, "--budget", "tokens=700"]) == 0
+    assert "before anything was learned" in capsys.readouterr().err
+    (line,) = [json.loads(text) for text in (tmp_path / "iterations.jsonl").read_text("utf-8").splitlines()]
+    assert (line["returns"], line["success"]) == ([], None) and (tmp_path / "page.html").exists()
+
+
+def test_what_the_first_test_costs_is_told(tmp_path: Path) -> None:
+    command = ["play", "maze(layout=umaze)", "--model", "stochastic:0.5", "--iterations", "0", "--held-out", "2"]
+    assert run([*command, "--out", str(tmp_path)]) == 0
+    line = json.loads((tmp_path / "iterations.jsonl").read_text("utf-8").splitlines()[0])
+    assert line["calls"]["policy"] > 0 and line["completion_tokens"] > 0
+    assert line["heard"]["unparsed decisions"] == 202  # every step of two episodes
 
 
 def test_without_a_name_the_environments_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
