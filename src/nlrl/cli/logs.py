@@ -97,8 +97,9 @@ class _JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
             **_context.get(),
+            **getattr(record, "fields", {}),  # of one record, such as a request's
         }
         if record.exc_info:
             fields["error"] = self.formatException(record.exc_info)
         # redacted before encoding: escaping would hide a secret that holds a quote or a backslash
-        return _json.dumps({k: redact(str(v)) for k, v in fields.items()}, ensure_ascii=False)
+        return _json.dumps({k: redact(v) if isinstance(v, str) else v for k, v in fields.items()}, ensure_ascii=False)

@@ -52,6 +52,13 @@ _IN_FLIGHT = 2048  # requests at one upstream; fewer as soon as it says that it 
 )
 @click.option("--prices", help="Of the models: money per million prompt and completion tokens, such as 0.15,0.60.")
 @click.option("--quiet", is_flag=True, help="No line for each request.")
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="json: an object a line.",
+)
 def serve(
     specs: tuple[str, ...],
     host: str,
@@ -64,6 +71,7 @@ def serve(
     queue: int,
     prices: str | None,
     quiet: bool,
+    log_format: str,
 ) -> int:
     """Serve models behind the OpenAI API, with a strategy and a budget for every request.
 
@@ -81,7 +89,7 @@ def serve(
     catalog = Catalog(models, strategy)
     settings = Settings(limits, max_tokens, hosts=hosts_of(host), running=concurrency, waiting=queue)
     keys = KeyStore(api_key_file, create=False) if api_key_file else None
-    setup_logging("WARNING" if quiet else "INFO")
+    setup_logging("WARNING" if quiet else "INFO", json=log_format == "json")
 
     def ready(url: str) -> None:
         click.echo(f"Serving {', '.join(models)} at {url}/v1")

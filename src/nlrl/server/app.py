@@ -13,6 +13,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from nlrl.core import Budget, Model
 from nlrl.models.openai import OpenAIModel
@@ -25,6 +26,7 @@ from nlrl.server.catalog import Catalog
 from nlrl.server.errors import ApiError, as_api_error
 from nlrl.server.forward import forward
 from nlrl.server.keys import KeyStore
+from nlrl.server.metrics import CONTENT_TYPE, Metrics, Work
 from nlrl.server.openapi import document
 from nlrl.server.raw_chat import RawChat
 from nlrl.server.replies import Replies
@@ -67,6 +69,7 @@ class App:
         self.catalog, self.settings = catalog, settings or Settings()
         self.access = Access(keys)
         self.admission = Admission(self.settings.running, self.settings.waiting)
+        self.metrics = Metrics({model: name for name, model in self.catalog.models.items()})
         self._upstreams: Upstreams | None = None
         self._unwatched: dict[Model, Unwatched] = {
             model: Unwatched(model) for model in self.catalog.models.values() if isinstance(model, OpenAIModel)
@@ -103,19 +106,21 @@ class App:
         except Exception as error:  # the outermost boundary: every failure becomes an answer
             answer = as_api_error(error)
             if answer is None:
-                _log.exception("%s failed", call.id)
+                _log.exception("%s failed", call.id, extra={"fields": {"request_id": call.id}})
                 answer = ApiError(500, f"This is a bug in the server; its log says more under {call.id}.")
             with contextlib.suppress(OSError):
                 await call.fail(answer)
         _log.info(
             "%s %s %s %d %.1fms key=%s model=%s tokens=%d",
             call.id, call.method, _printable(call.path), call.status, call.seconds * 1e3, call.key,
-            _printable(call.model), call.tokens,
+            _printable(call.model), call.tokens, extra={"fields": _fields(call)},
         )  # fmt: skip
+        route = _route(call.path)
+        self.metrics.http.add((route if route in _ALL else "other", str(call.status)))
 
     async def _routed(self, call: Call) -> None:
         self._check_head(call)
-        routes = _ROUTES.get(call.path) or (_ROUTES["/v1/models/"] if call.path.startswith("/v1/models/") else None)
+        routes = _ALL.get(_route(call.path))
         if routes is None:
             self.access.check(call.headers, "read")  # who has no key learns nothing, not even what is not there
             raise ApiError(404, f"There is no route {call.path[:200]!r}. See /openapi.json.", code="unknown_route")
@@ -147,6 +152,12 @@ class App:
         """Whether it is up, and how busy."""
         await call.reply({"status": "ok", "running": self.admission.running, "waiting": self.admission.waiting})
 
+    async def scrape(self, call: Call, caller: Caller) -> None:
+        """The metrics, for Prometheus."""
+        raw = self.metrics.text()
+        await call._start(200, ((b"content-type", CONTENT_TYPE), (b"content-length", str(len(raw)).encode())))
+        await call.event(raw, last=True)
+
     async def openapi(self, call: Call, caller: Caller) -> None:
         """The OpenAPI document."""
         await call.reply(document(tuple(entry["id"] for entry in self.catalog.listing())))
@@ -174,16 +185,18 @@ class App:
 
     async def _work(self, call: Call, caller: Caller, ask: Ask) -> None:
         call.model = ask.model_id
-        await call.unless_gone(self._admitted(call, caller, ask))
+        with self.metrics.watch(call, ask, caller.ledger) as work:
+            await call.unless_gone(self._admitted(call, caller, ask, work))
 
-    async def _admitted(self, call: Call, caller: Caller, ask: Ask) -> None:
+    async def _admitted(self, call: Call, caller: Caller, ask: Ask, counted: Work) -> None:
         upstreams = self._upstreams
         if upstreams is None:
             raise RuntimeError("the application was not started (ASGI lifespan)")
         async with self.access.at_work(caller), self.admission.place(caller.id):
+            counted.admitted()
             if ask.way == "forward":
                 known, heartbeat_s = self._unwatched[ask.model], self.settings.heartbeat_s
-                await forward(call, ask, upstreams, payer=caller.ledger, known=known, heartbeat_s=heartbeat_s)
+                await forward(call, ask, upstreams, payer=counted.ledger, known=known, heartbeat_s=heartbeat_s)
                 return
             if ask.budget.seconds is not None:  # the client's clock has been running since the request came
                 left = max(0.001, ask.budget.seconds - call.seconds)
@@ -192,7 +205,7 @@ class App:
             replies = Replies(ask, model if isinstance(model, RawChat) else None)
 
             async def work(watch: Watch | None) -> Solved:
-                return await spend(ask, model, payer=caller.ledger, watch=watch)
+                return await spend(ask, model, payer=counted.ledger, watch=watch)
 
             if ask.stream:
                 solved = await stream(call, replies, work, self.settings.heartbeat_s)
@@ -211,6 +224,18 @@ class App:
         return ask.model
 
 
+def _route(path: str) -> str:
+    return "/v1/models/" if path.startswith("/v1/models/") else path
+
+
+def _fields(call: Call) -> dict[str, Any]:
+    """The same as the line of the log, for a log of objects."""
+    return {
+        "request_id": call.id, "method": call.method, "path": _printable(call.path), "status": call.status,
+        "seconds": round(call.seconds, 6), "key": call.key, "model": _printable(call.model), "tokens": call.tokens,
+    }  # fmt: skip
+
+
 def _printable(text: str) -> str:
     """On one line of the log, whatever the client wrote."""
     return text if text.isprintable() else ascii(text)
@@ -225,3 +250,5 @@ _ROUTES: dict[str, dict[str, tuple[_Handler, str | None]]] = {
     "/v1/chat/completions": {"POST": (App.chat, "chat")},
     "/v1/completions": {"POST": (App.completions, "chat")},
 }
+# for what watches the server, not for its clients: no part of their API's document
+_ALL = _ROUTES | {"/metrics": {"GET": (App.scrape, "read")}}

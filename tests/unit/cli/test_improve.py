@@ -36,6 +36,20 @@ def test_several_seeds_share_one_page(tmp_path):
     assert "Run 2" in (tmp_path / "report.html").read_text()
 
 
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_budget_that_is_too_small_is_said(seeds, tmp_path):
+    for _ in range(2):  # a second call reads the run that ended
+        done = run("--budget", "tokens=10", "--seeds", seeds, "--out", tmp_path)
+        assert done.exception is None
+        assert done.stdout.count("The budget of tokens is too small") == seeds and "0.0 %" not in done.stdout
+        assert (tmp_path / "report.html").exists()
+
+
+def test_the_help_says_that_every_seed_gets_the_budget():
+    said = " ".join(CliRunner().invoke(improve, ["--help"], obj={}).stdout.split())
+    assert "Of a run, such as tokens=50k" in said
+
+
 def test_a_policy_of_an_earlier_run_can_be_the_start(tmp_path):
     start = tmp_path / "start.json"
     start.write_text(json.dumps({"v": 1, "policy": {"principles": [{"text": "Be exact."}]}}))
