@@ -6,7 +6,6 @@ import asyncio
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +40,7 @@ PICTURE, PAGE = "learning.png", "report.html"
 @click.option("--critic", help="The model that reads attempts and proposes.  [default: the same]")
 @click.option("--reward-model", "reward_models", multiple=True, help="A verifier for problems without a reference.")
 @click.option("-s", "--strategy", default="direct", show_default=True, help="How each answer is made.")
-@click.option("-b", "--budget", help="In all, such as tokens=50k.")
+@click.option("-b", "--budget", help="Of a run, such as tokens=50k.")
 @click.option("--start", type=click.Path(path_type=Path), help="A policy file to start from.  [default: the task's]")
 @click.option("--minibatch", type=click.IntRange(min=1), default=8, show_default=True, help="Problems read at a time.")
 @click.option(
@@ -82,8 +81,7 @@ def improve(
     console = Console(stderr=True)
 
     def settings_of(number: int) -> Settings:
-        own = replace(drawing, seed=number) if number else drawing
-        return Settings(iterations, strategy, minibatch, validation, samples, sampling=own, seed=number)
+        return Settings(iterations, strategy, minibatch, validation, samples, sampling=drawing, seed=number)
 
     async def work() -> tuple[list[Improvement], list[Problem], str]:
         from nlrl.cli.openers import open_bank, open_model, open_problems
@@ -170,6 +168,7 @@ def _write(
         "budget": format_budget(limits) or "none",
         "spent": f"{sum(f.tokens for f in found):,} tokens",
         "replies that were no edit": str(sum(f.unparsed for f in found)),
+        "attempts on which the critic failed": str(sum(f.failed_notes for f in found)),
     }
     save_page(title, facts, runs, {p.id: p for p in problems}, out / PAGE, picture)
 
@@ -184,6 +183,12 @@ def _show(found: list[Improvement], where: Path) -> None:
         for line in diff(LanguagePolicy(), one.policy) or ["The prompt of the task, unchanged: no change held."]:
             click.echo(printable(line))
         first, last = one.iterations[0], one.iterations[-1]
+        if first.decision == "stopped":
+            click.echo(
+                f"The budget of {one.stopped} is too small: it ended before the start policy was tried on the "
+                f"validation problems, after {one.tokens:,} tokens. Give a larger --budget and another --out."
+            )
+            continue
         click.echo(
             f"Validation: {100 * first.accuracy:.1f} % before, {100 * last.accuracy:.1f} % after (the figure it was "
             f"chosen by; test it on other problems). {one.tokens:,} tokens."

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
@@ -91,6 +92,9 @@ async def gepa_policy(
 
     try:
         await asyncio.to_thread(run)
+    except asyncio.CancelledError as cancelled:  # a thread cannot be cancelled, but it can be refused
+        adapter.end(cancelled)
+        raise
     except Exception:  # GEPA wraps and swallows what its adapter raises: what ended it stands there
         if adapter.ended is None:
             raise
@@ -113,12 +117,23 @@ class _Adapter:
         self._roller, self._loop, self._batch, self._validation = roller, loop, batch_type, validation
         self._means: dict[LanguagePolicy, float] = {}
         self._idle, self._seen = 0, 0  # rounds in which nothing was spent, and what was spent by then
-        self.ended: Exception | None = None
+        self._asked: Future[Any] | None = None
+        self.ended: BaseException | None = None
 
-    def wait(self, work: Any) -> Any:
+    def end(self, reason: BaseException) -> None:
+        """Nothing more is asked, and what is being asked is given up."""
+        self.ended = self.ended or reason
+        if self._asked is not None:
+            self._asked.cancel()
+
+    def wait(self, work: Coroutine[Any, Any, Any]) -> Any:
         """The result of a coroutine of the loop; what it raises ends the run."""
+        if self.ended is not None:
+            work.close()
+            raise self.ended
         try:
-            return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+            self._asked = asyncio.run_coroutine_threadsafe(work, self._loop)
+            return self._asked.result()
         except Exception as error:
             self.ended = self.ended or error
             raise

@@ -13,8 +13,9 @@ description of one.
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -24,6 +25,7 @@ from nlrl.core import (
     Budget,
     Message,
     Model,
+    ModelError,
     Phase,
     Problem,
     Sampling,
@@ -41,12 +43,14 @@ NOTE_SAMPLING = Sampling(temperature=0.7, max_tokens=80, stop=("\n",))
 
 
 class Note(msgspec.Struct, frozen=True):
-    """The language evaluation of one rollout. `text` is empty where the critic said nothing of use."""
+    """The language evaluation of one rollout. `text` is empty where the critic said nothing of use, or could not be
+    asked: then `error` says why."""
 
     problem: str
     policy: str
     verdict: str
     text: str
+    error: str = ""
 
     @property
     def evidence(self) -> Evidence:
@@ -56,12 +60,16 @@ class Note(msgspec.Struct, frozen=True):
 
 @dataclass(eq=False)
 class Critic:
-    """A model that reads rollouts; it may be another one than the policy's. Charged to `ledger`, phase verify."""
+    """A model that reads rollouts; it may be another one than the policy's. Charged to `ledger`, phase verify.
+
+    seed  of what it says, where the model takes seeds; each prompt gets its own
+    """
 
     model: Model
     bank: Bank
     ledger: Ledger
     sampling: Sampling = NOTE_SAMPLING
+    seed: int | None = None
     _compute: Compute = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,22 +78,43 @@ class Critic:
 
     async def ask(self, messages: tuple[Message, ...], *, sampling: Sampling | None = None) -> str:
         """One reply. Raises BudgetExhausted, ModelError."""
-        reply = await self._compute.ask(messages, phase=Phase.VERIFY, sampling=sampling or self.sampling)
+        sampling = sampling or self.sampling
+        if self.seed is not None and self.model.can.seed:
+            own = zlib.crc32(messages[-1].content.encode("utf-8", "replace"))
+            sampling = replace(sampling, seed=(self.seed + own) % 2**31)
+        reply = await self._compute.ask(messages, phase=Phase.VERIFY, sampling=sampling)
         return reply.text.strip()
 
     async def evaluate(self, judged: Sequence[tuple[Problem, Rollout]]) -> list[Note]:
-        """A note on each rollout, in order. Side by side only where the budget surely holds them all."""
+        """A note on each rollout, in order. Side by side only where the budget surely holds them all.
+
+        A rollout on which the critic failed has an empty note; where it failed on all, it is an outage, and the
+        ModelError is raised. Raises BudgetExhausted.
+        """
         asks = [evaluation_prompt(problem, rollout) for problem, rollout in judged]
         if await self._fits(asks):
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self.ask(ask)) for ask in asks]
+            try:
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(self._try(ask)) for ask in asks]
+            except BaseExceptionGroup as failures:
+                raise failures.exceptions[0] from None  # one reason, such as the bank
             replies = [task.result() for task in tasks]
         else:
-            replies = [await self.ask(ask) for ask in asks]
-        return [
-            Note(problem.id, rollout.policy, rollout.verdict, cut(reply, _NOTE))
-            for (problem, rollout), reply in zip(judged, replies, strict=True)
-        ]
+            replies = [await self._try(ask) for ask in asks]
+        failed = [reply for reply in replies if isinstance(reply, ModelError)]
+        if failed and len(failed) == len(replies):
+            raise failed[0]
+        notes = []
+        for (problem, rollout), reply in zip(judged, replies, strict=True):
+            said, error = ("", str(reply)) if isinstance(reply, ModelError) else (reply, "")
+            notes.append(Note(problem.id, rollout.policy, rollout.verdict, cut(said, _NOTE), cut(error, _NOTE)))
+        return notes
+
+    async def _try(self, messages: tuple[Message, ...]) -> str | ModelError:
+        try:
+            return await self.ask(messages)
+        except ModelError as failure:
+            return failure
 
     async def aggregate(self, notes: Sequence[Note]) -> str:
         """One lesson out of many notes; "" if there is none. At most `FAN_IN` at a time, then the summaries."""

@@ -1,6 +1,6 @@
 """Language GPI on single-turn problems: propose a changed policy, evaluate it, keep what holds.
 
-    found = await improve_policy(model, problems, iterations=4, budget=Budget(tokens=40_000), bank=bank, out="runs/x")
+    found = await improve_policy(model, problems, settings=Settings(iterations=4), budget=Budget(tokens=40_000))
     found.policy, found.iterations[-1].decision, found.tokens
 
 Problems are split in two by a hash. On *feedback* problems policies are rolled out, read, and changed; on *validation*
@@ -51,6 +51,11 @@ class Improvement:
         """Replies of the critic that were no edit."""
         return sum(bool(i.proposal and i.proposal.unparsed) for i in self.iterations)
 
+    @property
+    def failed_notes(self) -> int:
+        """Rollouts on which the critic failed."""
+        return sum(bool(n.error) for i in self.iterations if i.proposal for n in i.proposal.notes)
+
 
 async def improve_policy(
     model: Model,
@@ -99,11 +104,11 @@ async def improve_policy(
             ledger = Ledger(_left(budget, log.iterations))
             roller = Roller(
                 model, bank or Bank(), ledger, judge, settings.strategy, settings.sampling, settings.samples,
-                settings.sampling.seed, concurrency, dict(state.known),
+                settings.draw_seed, concurrency, dict(state.known),
             )  # fmt: skip
-            done = await Turn(state, roller, Critic(critic or model, roller.bank, ledger), number).take()
+            reader = Critic(critic or model, roller.bank, ledger, seed=settings.draw_seed)
+            done = log.append(await Turn(state, roller, reader, number).take())
             state.apply(done)
-            log.append(done)
             if path is not None:
                 _write(path / POLICY, state.incumbent.policy.to_json())
             if on_iteration:

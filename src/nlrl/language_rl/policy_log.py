@@ -9,6 +9,7 @@ A line is whole or not there: a killed process leaves at most one torn end, whic
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -96,16 +97,20 @@ class PolicyLog:
                 whole += len(line)
         os.ftruncate(self._file, whole)
         if not whole:
-            self._write(_Head(plain))
+            self._write(_line(_Head(plain)))
 
-    def append(self, iteration: Iteration) -> None:
-        """Write one line, whole or not at all. Raises BankError where the disk refuses."""
+    def append(self, iteration: Iteration) -> Iteration:
+        """Write one line, whole or not at all; what it says when read again. Raises BankError where the disk refuses.
+
+        Half a surrogate pair, which has no UTF-8, becomes a question mark.
+        """
+        data = _line(iteration)
         if self._file >= 0:
-            self._write(iteration)
-        self.iterations.append(iteration)
+            self._write(data)
+        self.iterations.append(msgspec.json.decode(data, type=Iteration))
+        return self.iterations[-1]
 
-    def _write(self, line: Any) -> None:
-        data = msgspec.json.encode(line, enc_hook=str) + b"\n"
+    def _write(self, data: bytes) -> None:
         size = os.fstat(self._file).st_size
         try:
             written = 0
@@ -141,6 +146,15 @@ def read_iterations(path: Path) -> tuple[dict[str, Any], list[Iteration]]:
         return head.settings, [msgspec.json.decode(line, type=Iteration) for line in rest]
     except (OSError, IndexError, msgspec.DecodeError) as error:
         raise DataError(f"no improvement run can be read here: {error}", path=str(path)) from error
+
+
+def _line(content: Any) -> bytes:
+    try:
+        return msgspec.json.encode(content, enc_hook=str) + b"\n"
+    except UnicodeEncodeError:
+        plain = msgspec.to_builtins(content, enc_hook=str)
+        text = json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "replace") + b"\n"
 
 
 def _check(found: dict[str, Any], wanted: dict[str, Any], path: Path) -> None:

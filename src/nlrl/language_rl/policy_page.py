@@ -7,11 +7,13 @@ All text of models is escaped, and the page's policy allows no script at all.
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 
+from nlrl.benchmark.intervals import Interval
 from nlrl.core import Problem
 from nlrl.language_rl.acceptance import Comparison
 from nlrl.language_rl.policy import LanguagePolicy, diff
@@ -73,7 +75,7 @@ def _table(runs: Sequence[Sequence[Iteration]]) -> str:
             str(point.iteration),
             ", ".join(f"{i.kind}: {i.decision}" for i in those),
             "; ".join(in_words(i.validation) for i in those if i.validation),
-            f"{100 * point.accuracy.mean:.1f} [{100 * point.accuracy.low:.1f}, {100 * point.accuracy.high:.1f}]",
+            _in_percent(point.accuracy),
             f"{point.tokens:,.0f}",
         ]
         rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
@@ -85,6 +87,12 @@ def _table(runs: Sequence[Sequence[Iteration]]) -> str:
         '<p class="soft">With 95 % bootstrap intervals: over validation problems, or over several runs. '
         "They are the figures that candidates were chosen by, which flatters: judge the policy on other problems.</p>"
     )
+
+
+def _in_percent(found: Interval) -> str:
+    if math.isnan(found.mean):
+        return "not measured"
+    return f"{100 * found.mean:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
 
 
 def in_words(c: Comparison) -> str:
@@ -121,7 +129,7 @@ def _iterations(run: Sequence[Iteration]) -> list[str]:
                 inside.append(f"<p>On the {label}: {escape(in_words(found))}, {found.problems} problems.</p>")
         if i.proposal is not None and i.proposal.notes:
             notes = "".join(
-                f"<li>{_badge(n.verdict)} {escape(n.text or '(nothing)')} "
+                f"<li>{_badge(n.verdict)} {escape(n.text or n.error or '(nothing)')} "
                 f'<a href="#p{escape(n.problem)}">{escape(n.problem)}</a></li>'
                 for n in i.proposal.notes
             )

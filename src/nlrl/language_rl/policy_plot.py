@@ -21,13 +21,17 @@ class Point(NamedTuple):
 
 
 def curve(runs: Sequence[Sequence[Iteration]]) -> list[Point]:
-    """One point an iteration. Of several runs (seeds) the interval is over runs, of one over validation problems."""
+    """One point an iteration. Of several runs (seeds) the interval is over runs, of one over validation problems.
+
+    A run that ended early stays where it ended: the mean of those that went on would be one of other runs. One whose
+    start policy was never measured has no accuracy; NaN where none has.
+    """
     points = []
     for number in range(max(map(len, runs), default=0)):
-        those = [run[: number + 1] for run in runs if len(run) > number]
+        those = [run[: number + 1] for run in runs]
         tokens = sum(i.tokens for run in those for i in run) / len(those)
         if len(runs) > 1:
-            spread = mean_interval([run[-1].accuracy for run in those])
+            spread = mean_interval([run[-1].accuracy for run in those if run and run[0].decision != "stopped"])
         else:
             spread = mean_interval(incumbent_values(those[0]))
         points.append(Point(number, tokens, spread))

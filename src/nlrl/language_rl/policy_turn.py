@@ -32,7 +32,7 @@ class Settings:
     samples      answers per problem
     confidence   of the one-sided test by which a candidate takes over; 0.9 accepts 7 wins against 2 losses
     kinds        of proposals, taken in turn
-    seed         of splits, minibatches and parents; `sampling.seed` is that of the draws
+    seed         of splits, minibatches and parents, and of the draws unless `sampling` has a seed of its own
     """
 
     iterations: int = 4
@@ -52,6 +52,11 @@ class Settings:
             raise UserError("validation must lie between 0 and 1, confidence from 0.5 to below 1.")
         if not self.kinds or not set(self.kinds) <= set(KINDS):
             raise UserError(f"kinds must be some of {', '.join(KINDS)}, got {', '.join(self.kinds) or 'none'}.")
+
+    @property
+    def draw_seed(self) -> int:
+        """The seed of what the model and the critic say, where they take seeds."""
+        return self.seed if self.sampling.seed is None else self.sampling.seed
 
 
 def split(problems: Sequence[Problem], settings: Settings) -> tuple[list[Problem], list[Problem]]:
@@ -147,11 +152,12 @@ class Turn:
 
     async def _start(self) -> None:
         policy = self.state.incumbent.policy
+        self._parts |= {"policy": policy, "incumbent": policy.id}  # a run that ends here still has a policy
         values = values_of(await self.roller.roll(policy, self.state.validation))
         if not values:
             raise UserError("None of the validation problems could be judged: every reward model abstained.")
         mean = sum(values.values()) / len(values)
-        self._parts |= {"policy": policy, "incumbent": policy.id, "accuracy": mean, "decision": "accepted"}
+        self._parts |= {"accuracy": mean, "decision": "accepted"}
 
     async def _improve(self) -> None:
         state, roller = self.state, self.roller

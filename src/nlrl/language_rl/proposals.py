@@ -21,7 +21,18 @@ from statistics import median
 
 import msgspec
 
-from nlrl.core import ANSWER_PHRASE, Message, Problem, Sampling, TaskType, assistant, system, user
+from nlrl.core import (
+    ANSWER_PHRASE,
+    Message,
+    ModelError,
+    ModelRefused,
+    Problem,
+    Sampling,
+    TaskType,
+    assistant,
+    system,
+    user,
+)
 from nlrl.language_rl.critique import Critic, Note, cut
 from nlrl.language_rl.policy import (
     LONGEST_EXAMPLE,
@@ -49,7 +60,7 @@ class Proposal(msgspec.Struct, frozen=True):
 
     raw      what a model said, where one was asked
     notes    its evaluations of single rollouts; `lesson` is what they were aggregated to
-    unparsed a model was asked, and its reply was no edit
+    unparsed a model was asked, and its reply was no edit, or none came
     """
 
     kind: str
@@ -142,15 +153,22 @@ def bare(parent: LanguagePolicy) -> Proposal:
 
 
 async def from_critic(parent: LanguagePolicy, judged: Sequence[Judged], critic: Critic) -> Proposal:
-    """Evaluate each rollout, aggregate, and ask for one edit. Raises BudgetExhausted, ModelError."""
+    """Evaluate each rollout, aggregate, and ask for one edit. Raises BudgetExhausted, and ModelError for an outage."""
     if not judged:
         return Proposal("critic", None, "there is no judged rollout to read")
     notes = tuple(await critic.evaluate(judged))
-    lesson = await critic.aggregate([n for n in notes if n.verdict != "right"] or notes)
-    if not lesson:
-        return Proposal("critic", None, "the critic said nothing", notes=notes, unparsed=True)
-    grammar = edit_grammar(parent) if critic.model.can.grammar else None
-    raw = await critic.ask(edit_prompt(parent, lesson), sampling=replace(EDIT_SAMPLING, grammar=grammar))
+    lesson = ""
+    try:
+        lesson = await critic.aggregate([n for n in notes if n.verdict != "right"] or notes)
+        if not lesson:
+            return Proposal("critic", None, "the critic said nothing", notes=notes, unparsed=True)
+        grammar = edit_grammar(parent) if critic.model.can.grammar else None
+        raw = await critic.ask(edit_prompt(parent, lesson), sampling=replace(EDIT_SAMPLING, grammar=grammar))
+    except ModelRefused:
+        raise
+    except ModelError as failure:  # it has just answered, so this is no outage
+        why = cut(f"the critic failed: {failure}", 300)
+        return Proposal("critic", None, why, notes=notes, lesson=lesson, unparsed=True)
     evidence = tuple(n.evidence for n in notes if n.text)
     changed = parse_edit(raw, parent, evidence)
     if changed is None:

@@ -191,7 +191,7 @@ class Roller:
     def handle(self, policy: LanguagePolicy, problem: Problem) -> Compute:
         """A handle that spends under the policy, charged to this run's ledger."""
         sampling = self.sampling
-        if self.seed is not None:
+        if self.seed is not None and self.model.can.seed:
             # one seed for all problems would tie their luck together
             sampling = replace(sampling, seed=(self.seed + zlib.crc32(problem.id.encode())) % 2**31)
         if sampling.logprobs is None and self.model.can.logprobs and self.judge.needs_logprobs(problem):

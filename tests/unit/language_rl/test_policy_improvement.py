@@ -1,13 +1,22 @@
 """Language GPI on single-turn problems: the loop, its ledger, its log, its accept rule, and ugly input."""
 
+import ast
 import asyncio
 import hashlib
+import inspect
+import json
+import re
+import runpy
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from nlrl.compute import Bank
 from nlrl.compute.ledger import Ledger
 from nlrl.core import (
+    BankError,
     Budget,
     DataError,
     MissingExtra,
@@ -283,6 +292,84 @@ def test_a_few_failures_count_for_nobody_and_an_outage_ends_the_run_which_can_be
     assert improve(adder(), out=tmp_path).iterations == improve(adder()).iterations
 
 
+def failing_critic(fails):
+    """An adder whose critic is unavailable where `fails(messages)`."""
+    model = adder()
+    before = model._replies
+
+    def reply(request, index):
+        return ModelUnavailable("HTTP 503: busy") if fails(request.messages) else before(request, index)
+
+    return ScriptedModel(reply)
+
+
+BY_CRITIC = replace(SETTINGS, iterations=2, kinds=("critic",))
+
+
+def reviews(messages):
+    return messages[0].content.startswith("You review")
+
+
+def test_a_critic_call_that_fails_is_an_empty_note_and_counted():
+    some = failing_critic(lambda messages: reviews(messages) and luck(messages[-1].content) < 0.4)
+    for limits in (None, Budget(tokens=6000)):  # side by side, and one after the other
+        found = improve(some, settings=BY_CRITIC, budget=limits)
+        notes = found.iterations[1].proposal.notes
+        failed = [n for n in notes if n.error]
+        assert 0 < len(failed) < len(notes) and all(not n.text and "HTTP 503" in n.error for n in failed)
+        assert found.failed_notes >= len(failed)
+        assert found.iterations[1].policy is not None
+
+
+@pytest.mark.parametrize("role", ["You read", "You improve"])
+def test_a_lesson_or_an_edit_that_fails_is_a_proposal_that_is_not_there(role):
+    found = improve(failing_critic(lambda messages: messages[0].content.startswith(role)), settings=BY_CRITIC)
+    assert [i.decision for i in found.iterations[1:]] == ["unparsed"] * 2 and found.unparsed == 2
+    assert "HTTP 503" in found.iterations[1].proposal.why
+
+
+def test_an_outage_of_the_critic_is_one_error_and_so_is_a_full_disk(monkeypatch):
+    with pytest.raises(ModelUnavailable, match="HTTP 503"):
+        improve(failing_critic(reviews), settings=BY_CRITIC)
+
+    async def refused(self, messages):
+        raise BankError("the disk is full")
+
+    monkeypatch.setattr(Critic, "_try", refused)
+    with pytest.raises(BankError, match="full"):
+        improve(adder(), settings=BY_CRITIC)
+
+
+def test_half_a_surrogate_pair_is_kept_as_a_question_mark(tmp_path):
+    class Odd(Liking):
+        async def score(self, problem, candidates):
+            return [Score(s.value, reason="\udc80 said") for s in await super().score(problem, candidates)]
+
+    found = improve(adder(), UNKNOWN, settings=BY_CRITIC, reward_models=[Odd()], out=tmp_path)
+    assert {r.reason for i in found.iterations for r in i.rollouts} == {"? said"}
+    assert read_iterations(tmp_path / "iterations.jsonl")[1] == list(found.iterations)
+
+
+def test_a_seed_is_that_of_the_draws_and_of_the_critic_too():
+    def heard(seed, takes_seeds=True):
+        model = adder(edit="INSTRUCTION: Add.")
+        model._can = replace(model.can, seed=takes_seeds)
+        improve(model, settings=Settings(iterations=1, kinds=("critic",), seed=seed))
+        return {r.messages: r.sampling.seed for r in model.requests}
+
+    zero, again, one = heard(0), heard(0), heard(1)
+    assert zero == again and None not in zero.values()
+    assert any(messages[0].content.startswith("You review") for messages in zero)
+    assert any(messages[0].content.startswith("You improve") for messages in zero)
+    both = zero.keys() & one.keys()
+    assert both and all(zero[m] != one[m] for m in both)
+    assert len(set(zero.values())) > len(zero) * 0.8  # one luck for all would be none
+    assert set(heard(0, takes_seeds=False).values()) == {None}
+    model = adder()
+    language_gpi(model, None, PROBLEMS, None, 0)
+    assert model.requests and all(r.sampling.seed is not None for r in model.requests)
+
+
 def test_a_policy_whose_prompt_does_not_fit_is_worth_nothing():
     long = LanguagePolicy("word " * 300)
     small = ScriptedModel(
@@ -337,9 +424,25 @@ def test_gepa_spends_through_the_same_ledger():
     assert own.ledger.total.tokens == counted.tokens <= 20_000
 
 
-def test_without_the_package_gepa_says_how_to_get_it(monkeypatch):
-    import sys
+def test_gepa_stops_spending_when_it_is_cancelled():
+    pytest.importorskip("gepa")
+    model = ScriptedModel("Final Answer: 1", token_seconds=0.1)
+    own = Roller(model, Bank(), Ledger(Budget(tokens=10**7)), sampling=SETTINGS.sampling)
 
+    async def job():
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await gepa_policy(own, critic(model, own.ledger), PROBLEMS[:28], PROBLEMS[28:])
+        asked = len(model.requests)
+        await asyncio.sleep(1)
+        return asked
+
+    asked = asyncio.run(job())
+    assert asked > 0
+    assert len(model.requests) == asked
+
+
+def test_without_the_package_gepa_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "gepa", None)
     own = Roller(adder(), Bank(), Ledger())
     with pytest.raises(MissingExtra, match="gepa"):
@@ -354,3 +457,24 @@ def test_a_roller_rolls_nothing_twice_and_judges_no_cut_attempt():
     assert asyncio.run(own.roll(LanguagePolicy(), PROBLEMS[:4])) == first
     assert model.tokens == spent and len(own.fresh) == 8
     assert [r.index for r in first[PROBLEMS[0].id]] == [0, 1]
+
+
+def test_the_call_that_the_module_shows_can_be_made():
+    shown = inspect.getdoc(sys.modules["nlrl.language_rl.improve_policy"]) or ""
+    line = re.search(r"improve_policy\(.*\)", shown)
+    assert line is not None
+    call = ast.parse(line.group(), mode="eval").body
+    assert isinstance(call, ast.Call)
+    known = inspect.signature(improve_policy).parameters
+    assert {keyword.arg for keyword in call.keywords} <= known.keys()
+
+
+def test_the_benchmark_measures_the_base_policy_alone(monkeypatch, tmp_path, capsys):
+    script = Path(__file__).parents[3] / "benchmarks" / "gpi_prompt_only.py"
+    arguments = ["--quick", "--ways", "none", "--test", "5", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", [str(script), *arguments])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(script), run_name="__main__")
+    result = json.loads(capsys.readouterr().out.rpartition("RESULT ")[2])
+    assert [row["way"] for row in result["domains"]["sums"]] == ["none"]
+    assert end.value.code == 1 and not result["met"]  # the mark is gpi's, which was not measured

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from nlrl.core import Problem, TaskType
+from nlrl.core import Budget, Problem, TaskType
 from nlrl.language_rl.improve_policy import improve_policy
 from nlrl.language_rl.policy_page import save_page
 from nlrl.language_rl.policy_plot import curve, incumbent_values, save_png
@@ -52,8 +52,27 @@ def test_the_curve_is_that_of_the_incumbent(run):
     assert points[0].accuracy.mean == 0.0 and points[1].accuracy.mean == 1.0
     assert points[-1].tokens == run.tokens
     assert incumbent_values(run.iterations[:1]) == [0.0] * 10
-    both = curve([run.iterations, run.iterations[:2]])
-    assert both[1].accuracy.mean == 1.0 and both[3].tokens == run.tokens
+
+
+def test_a_run_that_ended_early_stays_in_the_curve_where_it_ended(run):
+    short = run.iterations[:1]
+    both = curve([run.iterations, short])
+    assert [p.accuracy.mean for p in both] == [0.0, 0.5, 0.5, 0.5]
+    assert both[3].tokens == (run.tokens + short[0].tokens) / 2
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+@pytest.mark.parametrize("tokens", [10, 900])
+def test_a_budget_that_ends_at_the_start_leaves_a_page(run, runs, tokens, tmp_path):
+    ended = asyncio.run(improve_policy(ScriptedModel(reply), PROBLEMS, budget=Budget(tokens=tokens)))
+    assert [i.decision for i in ended.iterations] == ["stopped"]
+    shown = [ended.iterations] * runs
+    picture = save_png("small", shown, tmp_path / "learning.png")
+    page = save_page("small", {}, shown, {}, tmp_path / "p.html", picture).read_text()
+    assert "0. start: stopped" in page and "The prompt of the task, unchanged." in page
+    assert ("not measured" in page) == (runs == 2 or tokens == 10) and "nan" not in page
+    beside = curve([run.iterations, ended.iterations])
+    assert beside[1].accuracy.mean == 1.0  # what was never measured is no zero
 
 
 def test_several_runs_and_an_empty_proposal_have_their_page(run, tmp_path):
