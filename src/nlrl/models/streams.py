@@ -71,6 +71,18 @@ def open_answer(prefix: str, phrase: str | None) -> str:
     return tail if tail and answer_line_end(tail, phrase) is None else ""
 
 
+def _encodable(text: str) -> str:
+    """The text with lone surrogates replaced: a server's JSON may hold them, and no file, bank or page can."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _encodable_token(scored: TokenLogprob) -> TokenLogprob:
+    if scored.token.isascii() and all(token.isascii() for token, _ in scored.top):
+        return scored
+    top = tuple((_encodable(token), logprob) for token, logprob in scored.top)
+    return TokenLogprob(_encodable(scored.token), scored.logprob, top)
+
+
 class Assembler:
     """One draw in the making.
 
@@ -119,6 +131,8 @@ class Assembler:
         `tokens` is what the piece cost, 0 where that is not known per piece. After `stopped`, pieces are only counted.
         """
         self.tokens += tokens
+        text, reasoning = _encodable(text), _encodable(reasoning)
+        logprobs = [_encodable_token(scored) for scored in logprobs]
         if self.stopped:
             return Delta(self.index, tokens=tokens) if tokens else None
         self.text += text

@@ -273,3 +273,13 @@ def test_gather_closes_the_stream_when_it_is_cancelled() -> None:
 
     asyncio.run(main())
     assert closed == [True]
+
+
+def test_lone_surrogates_are_replaced_where_they_come_in() -> None:
+    """A server's JSON may say \\ud800, which no file can hold; a whole character in two pieces of text stays whole."""
+    draw = Assembler(0, Sampling(logprobs=2))
+    scored = TokenLogprob("\ud800", -1.0, (("\udc00", -1.0), ("4", -2.0)))
+    draw.feed("4 \ud800 or \U0001f600", reasoning="\udfff", logprobs=(scored,))
+    done = draw.finish(Finish.STOP).completion
+    assert done is not None and (done.text, done.reasoning) == ("4 ? or \U0001f600", "?")
+    assert done.logprobs == (TokenLogprob("?", -1.0, (("?", -1.0), ("4", -2.0))),)
