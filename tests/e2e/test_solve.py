@@ -150,7 +150,7 @@ def test_ctrl_c_ends_quietly(nlrl):
 def test_a_policy_that_was_improved_is_used_and_a_file_that_is_none_is_refused(nlrl, write_rows, tmp_path):
     data = write_rows(12)
     found = nlrl("improve", "--data", data, "--model", "stochastic:0.4", "--iterations", "2", "--out", "asked")
-    assert found.code == 0 and "--policy-prompt" in found.out, found.err
+    assert found.code == 0 and "policy.json" in found.out, found.err
     asked = ("--policy-prompt", "asked/policy.json", "--model", "stochastic:1.0")
     assert nlrl("solve", "What is 1 + 9?", *asked).code == 0
     assert nlrl("bench", "--data", data, "--limit", "2", "--strategy", "direct", *asked, "--out", "run").code == 0

@@ -197,7 +197,8 @@ def _show(found: list[Improvement], where: Path) -> None:
             click.echo(f"The budget of {one.stopped} ended before all iterations were made.")
     base = where if len(found) == 1 else where.parent
     click.echo(f"\npage     {base / PAGE}\npolicy   {where / 'policy.json'}")
-    click.echo(f"\nUse it:  nlrl solve --policy-prompt {where / 'policy.json'} 'your question'")
+    if any(diff(LanguagePolicy(), one.policy) for one in found):
+        click.echo(f"\nUse it:  nlrl solve --policy-prompt {where / 'policy.json'} 'your question'")
 
 
 def _same_command() -> str:

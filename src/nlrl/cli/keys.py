@@ -62,7 +62,7 @@ def list_(path: Path) -> None:
         found = store.list()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("id", "name", "scopes", "tokens used", "of", "per minute", "made", "state"):
-        table.add_column(column, no_wrap=column != "name")
+        table.add_column(column, no_wrap=column in ("id", "name"), overflow="fold")
     for key in found:
         table.add_row(
             key.id,
