@@ -36,6 +36,8 @@ def test_results(
     results: list[TestResult] = []
     for index, check in enumerate(checks):
         outcome, message = told.get(index, ("missing", ""))
+        if outcome == "gone" and timed_out and worker.status == -signal.SIGKILL and not _out_of_cpu(worker, limits):
+            outcome = "missing"  # killed when the time was over, and the judge was quick enough to see it go
         if outcome == "gone":
             verdict, message = _how_it_went(worker, limits, "the program's process")
         elif outcome == "missing" and timed_out:
