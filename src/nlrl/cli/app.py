@@ -21,6 +21,7 @@ _COMMANDS = {
     "calibrate": ("nlrl.cli.calibrate:calibrate", "Find out which strategy pays for which difficulty."),
     "serve": ("nlrl.cli.serve:serve", "Serve models behind the OpenAI API."),
     "keys": ("nlrl.cli.keys:keys", "Create, list and revoke the API keys of a server."),
+    "data": ("nlrl.cli.data:data", "Export, delete and learn from what a server has kept of its requests."),
     "play": ("nlrl.cli.play:play", "Learn to act in an environment by language policy iteration."),
     "improve": ("nlrl.cli.improve:improve", "Improve how a model is asked, from its own attempts."),
     "train": ("nlrl.cli.train:train", "Train reward models on the model's own attempts."),

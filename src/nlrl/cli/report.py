@@ -75,7 +75,7 @@ def say_written(path: Path, written: list[Path]) -> None:
 
 
 def _latest() -> Path:
-    from nlrl.cli.runs import find_runs
+    from nlrl.benchmark.run_list import find_runs
 
     found = find_runs(Path("runs"))
     if not found:

@@ -14,9 +14,10 @@ from nlrl.core import UserError
 
 if TYPE_CHECKING:
     from nlrl.core import Model
-    from nlrl.server import App
+    from nlrl.server import App, Texts
 
 DEFAULT_KEYS = "keys.sqlite"
+_TEXTS = {"none": "not kept", "live": "in memory only", "keep": "kept in the record file"}
 _IN_FLIGHT = 2048  # requests at one upstream; fewer as soon as it says that it is overloaded
 
 
@@ -27,6 +28,7 @@ _IN_FLIGHT = 2048  # requests at one upstream; fewer as soon as it says that it 
         nlrl serve --model http://127.0.0.1:8001/v1#my-model --port 9000
         nlrl serve --model openai:gpt-4o-mini --model small=weights/small.gguf --strategy auto
         nlrl serve --host 0.0.0.0 --api-key-file keys.sqlite        (make a key first: nlrl keys create alice)
+        nlrl serve --records requests.sqlite --texts keep --retention 7
 
         curl localhost:8000/v1/chat/completions -H 'Content-Type: application/json' -d '{"model":
           "self_consistency(n=8)@qwen2.5-coder-0.5b", "messages": [{"role": "user", "content": "What is 17 + 25?"}]}'
@@ -51,6 +53,27 @@ _IN_FLIGHT = 2048  # requests at one upstream; fewer as soon as it says that it 
     "--queue", type=click.IntRange(min=0), default=1024, show_default=True, help="Requests waiting; then 429."
 )
 @click.option("--prices", help="Of the models: money per million prompt and completion tokens, such as 0.15,0.60.")
+@click.option("--records", type=click.Path(path_type=Path), help="Keep a record of every request in this file.")
+@click.option(
+    "--texts",
+    type=click.Choice(["none", "live", "keep"]),
+    help="Prompts and answers: none; live: on the dashboard, in memory; keep: in the record file too.  "
+    "[default: live where no keys are asked for, else none]",
+)
+@click.option(
+    "--retention",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30,
+    show_default=True,
+    help="Days after which records are deleted.",
+)
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Benchmark runs and policies to show on the dashboard.",
+)
 @click.option("--quiet", is_flag=True, help="No line for each request.")
 @click.option(
     "--log-format",
@@ -70,6 +93,10 @@ def serve(
     concurrency: int,
     queue: int,
     prices: str | None,
+    records: Path | None,
+    texts: Texts | None,
+    retention: float,
+    runs: Path,
     quiet: bool,
     log_format: str,
 ) -> int:
@@ -77,13 +104,17 @@ def serve(
 
     Clients need nothing but the address. They choose by the model's id (STRATEGY@MODEL, such as
     "best_of_n(n=8)@MODEL" or "auto@MODEL"), by reasoning_effort, or by one object in the request:
-    {"nlrl": {"strategy": "...", "budget": {"tokens": 4000, "seconds": 10}}}. Prompts are neither logged nor kept.
+    {"nlrl": {"strategy": "...", "budget": {"tokens": 4000, "seconds": 10}}}. Prompts are never logged, and kept only
+    as --texts says. The dashboard is at the server's own address, in a browser.
     """
     from nlrl.cli.budgets import parse_budget
     from nlrl.cli.logs import setup_logging
-    from nlrl.server import DEFAULT_LIMITS, App, Catalog, KeyStore, Settings, listen
+    from nlrl.server import DEFAULT_LIMITS, App, Catalog, Journal, KeyStore, Records, Settings, listen
 
     check_open(host, api_key_file)
+    texts = texts or ("none" if api_key_file else "live")
+    if texts == "keep" and records is None:
+        raise UserError("Where are the texts to be kept? Name a file: --records requests.sqlite --texts keep")
     limits = parse_budget(budget) if budget else DEFAULT_LIMITS
     models = open_models(specs or ("",), prices)
     catalog = Catalog(models, strategy)
@@ -94,8 +125,10 @@ def serve(
     def ready(url: str) -> None:
         click.echo(f"Serving {', '.join(models)} at {url}/v1")
         click.echo(f"Keys:    {api_key_file or 'none are asked for; only this machine can reach it'}")
+        click.echo(f"Look:    {url}/    (texts: {_TEXTS[texts]})")
 
-    app: App = App(catalog, settings, keys)
+    journal = Journal(Records(records) if records else None, texts, retention)
+    app: App = App(catalog, settings, keys, journal, runs)
     if not listen(app, host=host, port=port, ready=ready):
         raise UserError(f"Cannot listen on {host}:{port}: it is taken, or not yours. Name another with --port.")
     return 0

@@ -1,6 +1,6 @@
 """The second door: the OpenAI API over HTTP, in front of any model, with a strategy and a budget.
 
-Names are loaded when they are first used; all but the keys needs the extra `serve`.
+Names are loaded when they are first used; all but the keys and the records need the extra `serve`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ from nlrl.core import MissingExtra
 if TYPE_CHECKING:
     from nlrl.server.app import DEFAULT_LIMITS, App, Settings
     from nlrl.server.catalog import Catalog, public_id
+    from nlrl.server.journal import Journal, Texts
     from nlrl.server.keys import SCOPES, Key, KeyStore
+    from nlrl.server.records import Record, Records
     from nlrl.server.uvicorn_server import listen, serving
 
 _HOMES = {
     "app": ("DEFAULT_LIMITS", "App", "Settings"),
     "catalog": ("Catalog", "public_id"),
+    "journal": ("Journal", "Texts"),
     "keys": ("SCOPES", "Key", "KeyStore"),
+    "records": ("Record", "Records"),
     "uvicorn_server": ("listen", "serving"),
 }
 
@@ -27,10 +31,14 @@ __all__ = [
     "App",
     "Catalog",
     "DEFAULT_LIMITS",
+    "Journal",
     "Key",
     "KeyStore",
+    "Record",
+    "Records",
     "SCOPES",
     "Settings",
+    "Texts",
     "listen",
     "public_id",
     "serving",

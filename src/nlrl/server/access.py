@@ -16,9 +16,10 @@ import logging
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from nlrl.compute import Ledger
 from nlrl.core import Budget
@@ -27,6 +28,7 @@ from nlrl.server.keys import Key, KeyStore
 
 _LOOK_S = 0.5  # between two looks at the file: revoked keys stop, spent tokens are written
 _log = logging.getLogger("nlrl.server")
+T = TypeVar("T")
 
 
 @dataclass(eq=False)
@@ -71,15 +73,7 @@ class Access:
         """The caller behind a request's headers. Raises ApiError 401, 403, 429."""
         if self.store is None:
             return self._anybody
-        kind, _, secret = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-        try:
-            key = self.store.find(secret.strip()) if kind.lower() == "bearer" else None
-        except sqlite3.Error as error:
-            _log.warning("The key file %s failed: %s", self.store.path, error)
-            raise ApiError(503, "Keys cannot be checked at the moment.", retry_after_s=2) from None
-        if key is None:
-            said = "This API key is not valid." if secret else "Send an API key: Authorization: Bearer nlrl_..."
-            raise ApiError(401, said, code="invalid_api_key")
+        key = self.key(headers)
         if not key.may(scope):
             raise ApiError(403, f"This API key has no {scope!r} scope.", code="missing_scope")
         caller = self._callers.get(key.id)
@@ -89,6 +83,25 @@ class Access:
             caller.admit(key.per_minute)
             self._refresh(caller, key)
         return caller
+
+    def key(self, headers: Mapping[bytes, bytes]) -> Key:
+        """The key that a request shows, to a server that asks for keys. Raises ApiError 401, 503."""
+        kind, _, secret = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        key = self.look_up(lambda store: store.find(secret.strip())) if kind.lower() == "bearer" else None
+        if key is None:
+            said = "This API key is not valid." if secret else "Send an API key: Authorization: Bearer nlrl_..."
+            raise ApiError(401, said, code="invalid_api_key")
+        return key
+
+    def look_up(self, what: Callable[[KeyStore], T]) -> T:
+        """Something in the file of keys. Raises ApiError 503 where it cannot be read."""
+        if self.store is None:
+            raise RuntimeError("this server has no keys")
+        try:
+            return what(self.store)
+        except sqlite3.Error as error:
+            _log.warning("The key file %s failed: %s", self.store.path, error)
+            raise ApiError(503, "Keys cannot be checked at the moment.", retry_after_s=2) from None
 
     def _refresh(self, caller: Caller, key: Key) -> None:
         """Set the limit to what other processes have left of the key's budget. Raises ApiError 429 if that is spent."""

@@ -13,6 +13,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from nlrl.core import Budget, Model
@@ -25,15 +26,18 @@ from nlrl.server.call import Call, ClientGone, Receive, Scope, Send
 from nlrl.server.catalog import Catalog
 from nlrl.server.errors import ApiError, as_api_error
 from nlrl.server.forward import forward
+from nlrl.server.journal import Journal, Trace
 from nlrl.server.keys import KeyStore
 from nlrl.server.metrics import CONTENT_TYPE, Metrics, Work
 from nlrl.server.openapi import document
 from nlrl.server.raw_chat import RawChat
 from nlrl.server.replies import Replies
-from nlrl.server.solving import Solved, Watch, spend
+from nlrl.server.solving import Solved, Watch, both, spend
 from nlrl.server.streaming import stream
 from nlrl.server.unwatched import PATIENT, Unwatched
 from nlrl.server.upstream import Upstreams
+from nlrl.server.window import Handler as WindowHandler
+from nlrl.server.window import Window
 from nlrl.tasks.classify import classify_task
 
 _log = logging.getLogger("nlrl.server")
@@ -65,11 +69,21 @@ class Settings:
 class App:
     """See the module."""
 
-    def __init__(self, catalog: Catalog, settings: Settings | None = None, keys: KeyStore | None = None) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        settings: Settings | None = None,
+        keys: KeyStore | None = None,
+        journal: Journal | None = None,
+        runs: Path | None = None,
+    ) -> None:
+        """runs: a folder of benchmark runs and policies, to be shown."""
         self.catalog, self.settings = catalog, settings or Settings()
+        self.journal = journal or Journal()
         self.access = Access(keys)
         self.admission = Admission(self.settings.running, self.settings.waiting)
         self.metrics = Metrics({model: name for name, model in self.catalog.models.items()})
+        self._window = Window(self.journal, self.access, self.catalog, self.admission, runs)
         self._upstreams: Upstreams | None = None
         self._unwatched: dict[Model, Unwatched] = {
             model: Unwatched(model) for model in self.catalog.models.values() if isinstance(model, OpenAIModel)
@@ -88,15 +102,21 @@ class App:
         self._upstreams = Upstreams()
         for unwatched in self._unwatched.values():
             unwatched.upstreams = self._upstreams
-        looking = asyncio.ensure_future(self.access.run())
+        beside = [asyncio.ensure_future(work) for work in (self.access.run(), self.journal.clean())]
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        looking.cancel()
-        await asyncio.gather(looking, return_exceptions=True)
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         await self._upstreams.aclose()
         for model in (*self._unwatched.values(), *self.catalog.models.values()):
             await model.aclose()
+        self.journal.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+    def draining(self) -> None:
+        """No more requests will come; those at work are finished."""
+        self.journal.close_feeds()
 
     async def _answer(self, call: Call) -> None:
         try:
@@ -110,25 +130,30 @@ class App:
                 answer = ApiError(500, f"This is a bug in the server; its log says more under {call.id}.")
             with contextlib.suppress(OSError):
                 await call.fail(answer)
-        _log.info(
+        route = _route(call.path)
+        looking = route in _WINDOW and call.status < 400  # the dashboard asks often, and asks for nothing
+        _log.log(
+            logging.DEBUG if looking else logging.INFO,
             "%s %s %s %d %.1fms key=%s model=%s tokens=%d",
             call.id, call.method, _printable(call.path), call.status, call.seconds * 1e3, call.key,
             _printable(call.model), call.tokens, extra={"fields": _fields(call)},
         )  # fmt: skip
-        route = _route(call.path)
-        self.metrics.http.add((route if route in _ALL else "other", str(call.status)))
+        self.metrics.http.add((route if route in _ALL or route in _WINDOW else "other", str(call.status)))
 
     async def _routed(self, call: Call) -> None:
         self._check_head(call)
-        routes = _ALL.get(_route(call.path))
+        route = _route(call.path)
+        routes = _ALL.get(route) or _WINDOW.get(route)
         if routes is None:
             self.access.check(call.headers, "read")  # who has no key learns nothing, not even what is not there
             raise ApiError(404, f"There is no route {call.path[:200]!r}. See /openapi.json.", code="unknown_route")
-        found = routes.get(call.method)
-        if found is None:
+        if call.method not in routes:
             self.access.check(call.headers, "read")
             raise ApiError(405, f"{call.path} takes {' and '.join(routes)}, not {call.method}.", code="wrong_method")
-        handler, scope = found
+        if route in _WINDOW:
+            await _WINDOW[route][call.method](self._window, call)
+            return
+        handler, scope = _ALL[route][call.method]
         caller = self.access.check(call.headers, scope) if scope else Caller()
         call.key = caller.id
         await handler(self, call, caller)
@@ -154,9 +179,7 @@ class App:
 
     async def scrape(self, call: Call, caller: Caller) -> None:
         """The metrics, for Prometheus."""
-        raw = self.metrics.text()
-        await call._start(200, ((b"content-type", CONTENT_TYPE), (b"content-length", str(len(raw)).encode())))
-        await call.event(raw, last=True)
+        await call.send(self.metrics.text(), CONTENT_TYPE)
 
     async def openapi(self, call: Call, caller: Caller) -> None:
         """The OpenAPI document."""
@@ -185,15 +208,19 @@ class App:
 
     async def _work(self, call: Call, caller: Caller, ask: Ask) -> None:
         call.model = ask.model_id
-        with self.metrics.watch(call, ask, caller.ledger) as work:
-            await call.unless_gone(self._admitted(call, caller, ask, work))
+        with (
+            self.metrics.watch(call, ask, caller.ledger) as work,
+            self.journal.request(call, ask, caller.id, work.ledger) as trace,
+        ):
+            await call.unless_gone(self._admitted(call, caller, ask, work, trace))
 
-    async def _admitted(self, call: Call, caller: Caller, ask: Ask, counted: Work) -> None:
+    async def _admitted(self, call: Call, caller: Caller, ask: Ask, counted: Work, trace: Trace) -> None:
         upstreams = self._upstreams
         if upstreams is None:
             raise RuntimeError("the application was not started (ASGI lifespan)")
         async with self.access.at_work(caller), self.admission.place(caller.id):
             counted.admitted()
+            trace.admitted()
             if ask.way == "forward":
                 known, heartbeat_s = self._unwatched[ask.model], self.settings.heartbeat_s
                 await forward(call, ask, upstreams, payer=counted.ledger, known=known, heartbeat_s=heartbeat_s)
@@ -201,18 +228,21 @@ class App:
             if ask.budget.seconds is not None:  # the client's clock has been running since the request came
                 left = max(0.001, ask.budget.seconds - call.seconds)
                 ask = replace(ask, budget=replace(ask.budget, seconds=left))
+            looked_at = self.journal.watched(caller.id)
+            ask = replace(ask, watched=ask.watched or looked_at)
             model = self._model_for(ask, upstreams)
             replies = Replies(ask, model if isinstance(model, RawChat) else None)
 
             async def work(watch: Watch | None) -> Solved:
-                return await spend(ask, model, payer=counted.ledger, watch=watch)
+                watch = both(watch, trace.watch) if looked_at else watch
+                solved = await spend(ask, model, payer=counted.ledger, watch=watch)
+                trace.solved(solved)
+                return solved
 
             if ask.stream:
-                solved = await stream(call, replies, work, self.settings.heartbeat_s)
+                await stream(call, replies, work, self.settings.heartbeat_s)
             else:
-                solved = await work(None)
-                await call.reply(replies.whole(solved))
-            call.tokens = solved.spent.tokens
+                await call.reply(replies.whole(await work(None)))
 
     def _model_for(self, ask: Ask, upstreams: Upstreams) -> Model:
         """What the strategy draws from."""
@@ -225,7 +255,11 @@ class App:
 
 
 def _route(path: str) -> str:
-    return "/v1/models/" if path.startswith("/v1/models/") else path
+    """The path as the tables have it: without a name at its end."""
+    parent = next((parent for parent in _PARENTS if path.startswith(parent)), None)
+    if parent == "/api/requests/" and path.endswith("/feedback"):
+        return parent + "/feedback"
+    return parent or path
 
 
 def _fields(call: Call) -> dict[str, Any]:
@@ -252,3 +286,19 @@ _ROUTES: dict[str, dict[str, tuple[_Handler, str | None]]] = {
 }
 # for what watches the server, not for its clients: no part of their API's document
 _ALL = _ROUTES | {"/metrics": {"GET": (App.scrape, "read")}}
+# the dashboard's; they look themselves who is there, since a browser may show a cookie instead of a key
+_WINDOW: dict[str, dict[str, WindowHandler]] = {
+    "/": {"GET": Window.page},
+    "/assets/": {"GET": Window.asset},
+    "/login": {"POST": Window.login},
+    "/logout": {"POST": Window.logout},
+    "/api/overview": {"GET": Window.overview},
+    "/api/requests": {"GET": Window.requests},
+    "/api/requests/": {"GET": Window.request},
+    "/api/requests//feedback": {"POST": Window.feedback},
+    "/api/events": {"GET": Window.events},
+    "/api/spend": {"GET": Window.spend},
+    "/api/runs": {"GET": Window.runs},
+    "/api/runs/": {"GET": Window.run},
+}
+_PARENTS = ("/v1/models/", "/assets/", "/api/requests/", "/api/runs/")  # what follows is a name

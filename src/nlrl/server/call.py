@@ -18,29 +18,36 @@ from nlrl.server.errors import ApiError
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = tuple[tuple[bytes, bytes], ...]
 
-# for a server of JSON: nothing it sends is to be cached, sniffed, framed, or run as a page
+# nothing is to be cached, sniffed or framed; and what is no page of ours is not to be run as a page
+NO_PAGE = b"default-src 'none'; frame-ancestors 'none'"
 _SECURITY = (
     (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
 )
 _BODY_S = 120.0  # to send a whole body
-_JSON = ((b"content-type", b"application/json"),)
+_MOST_SEEN = 4 << 20
 _EVENTS = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no"))
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
 class Call:
-    """A request, and the way to answer it. Fields set later (`key`, `model`, `tokens`) are for the log line."""
+    """A request, and the way to answer it. Fields set later (`key`, `model`, `tokens`) are for the log line.
+
+    closing  called before the last byte of the answer is sent
+    seen     a list to which the answer's first bytes are added as they are sent
+    """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.query: bytes = scope.get("query_string", b"")
+        self.secure: bool = scope.get("scheme") == "https"
         self.raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
         self.headers = dict(self.raw_headers)
         self.id = "req_" + secrets.token_hex(12)
@@ -48,6 +55,9 @@ class Call:
         self.status = 0
         self.key = self.model = "-"
         self.tokens = 0
+        self.closing: Callable[[], None] | None = None
+        self.seen: list[bytes] | None = None
+        self._seen_bytes = 0
 
     @property
     def seconds(self) -> float:
@@ -126,12 +136,17 @@ class Call:
 
     # --- the answer
 
-    async def reply(self, body: Any, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+    async def reply(self, body: Any, status: int = 200, headers: Headers = ()) -> None:
         """A whole answer; what is not bytes is written as JSON."""
-        raw = body if isinstance(body, bytes) else _encode(body)
-        length = (b"content-length", str(len(raw)).encode())
-        await self._start(status, (*_JSON, length, *headers))
-        await self._send({"type": "http.response.body", "body": raw})
+        await self.send(body if isinstance(body, bytes) else _encode(body), b"application/json", status, headers)
+
+    async def send(
+        self, raw: bytes, kind: bytes, status: int = 200, headers: Headers = (), policy: bytes = NO_PAGE
+    ) -> None:
+        """A whole answer of any content type. policy: what a browser that shows it may load and run."""
+        about = ((b"content-type", kind), (b"content-length", str(len(raw)).encode())) if status != 204 else ()
+        await self._start(status, (*about, *headers), policy)
+        await self._body(raw, last=True)
 
     async def begin_events(self) -> None:
         """The head of a stream of server-sent events."""
@@ -139,6 +154,14 @@ class Call:
 
     async def event(self, body: bytes, *, last: bool = False) -> None:
         """Bytes of the stream, complete events."""
+        await self._body(body, last=last)
+
+    async def _body(self, body: bytes, *, last: bool) -> None:
+        if self.seen is not None and self._seen_bytes < _MOST_SEEN:
+            self.seen.append(body)
+            self._seen_bytes += len(body)
+        if last and self.closing is not None:
+            self.closing()
         await self._send({"type": "http.response.body", "body": body, "more_body": not last})
 
     async def fail(self, error: ApiError) -> None:
@@ -148,9 +171,10 @@ class Call:
         else:
             await self.reply(error.body, error.status, error.headers)
 
-    async def _start(self, status: int, headers: tuple[tuple[bytes, bytes], ...]) -> None:
+    async def _start(self, status: int, headers: Headers, policy: bytes = NO_PAGE) -> None:
         self.status = status
-        all_headers = [*headers, *_SECURITY, (b"x-request-id", self.id.encode())]
+        own = ((b"content-security-policy", policy), (b"x-request-id", self.id.encode()))
+        all_headers = [*headers, *_SECURITY, *own]
         await self._send({"type": "http.response.start", "status": status, "headers": all_headers})
 
 

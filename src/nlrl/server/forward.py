@@ -78,7 +78,6 @@ async def forward(
             await exchange.run(body)
     finally:
         ledger.settle(hold, Phase.SAMPLE, price(ask.model.can, exchange.spent))
-        call.tokens = ledger.total.tokens
 
 
 @dataclass

@@ -117,6 +117,11 @@ class KeyStore:
         same = hmac.compare_digest(_hash(secret), row[0] if row else _NO_HASH)
         return _key(row[1:]) if row and same and row[8] is None else None
 
+    def get(self, id: str) -> Key | None:
+        """The valid key of that id."""
+        row = self._db.execute(f"SELECT {_COLUMNS} FROM keys WHERE id = ? AND revoked IS NULL", (id,)).fetchone()
+        return _key(row) if row else None
+
     def revoked(self, ids: Iterable[str]) -> set[str]:
         """Those among `ids` that are no longer valid."""
         wanted = list(ids)

@@ -54,6 +54,17 @@ class Solved:
     failed: int
 
 
+def both(one: Watch | None, other: Watch) -> Watch:
+    """Two that look at the same."""
+
+    def watch(name: str, delta: Delta) -> None:
+        if one is not None:
+            one(name, delta)
+        other(name, delta)
+
+    return watch
+
+
 async def spend(ask: Ask, model: Model, *, payer: Ledger, watch: Watch | None = None) -> Solved:
     """Run the ask's strategy, n times if n choices are wanted, under one budget. What is spent is charged to `payer`.
 

@@ -20,11 +20,11 @@ import msgspec
 from nlrl.core import Delta
 from nlrl.server.call import Call
 from nlrl.server.errors import ApiError
+from nlrl.server.gists import Gists
 from nlrl.server.replies import Replies
 from nlrl.server.solving import Choice, Solved, Watch
 
 _KEEP_ALIVE = b": keep-alive\n\n"
-_GIST_CHARS = 120  # some 32 tokens: a line longer than this is passed on in pieces
 _encode = msgspec.json.Encoder().encode
 Work = Callable[[Watch], Awaitable[Solved]]
 
@@ -118,17 +118,13 @@ class _Gists:
 
     def __init__(self, replies: Replies, put: Callable[[dict[str, Any]], None]) -> None:
         self._replies, self._put = replies, put
-        self._open: dict[str, str] = {}
+        self._gists = Gists()
 
     def __call__(self, name: str, delta: Delta) -> None:
         if self._replies.ask.legacy:  # has no place for them
             return
-        text = self._open.get(name, "") + delta.reasoning + delta.text
-        end = len(text) if delta.completion is not None or len(text) >= _GIST_CHARS else text.rfind("\n") + 1
-        self._open[name] = text[end:]
-        if text[:end].strip():
-            lines = "".join(f"[{name}] {line}\n" for line in text[:end].splitlines() if line.strip())
-            self._put(self._replies.chunk(0, reasoning=lines))
+        if lines := self._gists.take(name, delta):
+            self._put(self._replies.chunk(0, reasoning="".join(f"[{name}] {line}\n" for line in lines)))
 
     def sent(self, at: int) -> str:
         return ""

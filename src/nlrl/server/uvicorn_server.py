@@ -88,7 +88,7 @@ class _Server(uvicorn.Server):
             timeout_graceful_shutdown=max(1, round(drain_s)),
         )
         super().__init__(config)
-        self._ready = ready
+        self._app, self._ready = app, ready
         self._up: Callable[[], None] = lambda: None
 
     def ran(self, up: Callable[[], None] = lambda: None) -> bool:
@@ -106,6 +106,10 @@ class _Server(uvicorn.Server):
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             self._ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
         self._up()
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        self._app.draining()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,0 +1,204 @@
+"""`nlrl data`: what a server has kept of its requests: looked at, handed out, deleted, and learned from."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nlrl.cli.frame import Group
+from nlrl.core import UserError
+
+if TYPE_CHECKING:
+    from nlrl.server import Records
+
+_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+_FILE = click.option(
+    "--records", "path", type=click.Path(path_type=Path), default="requests.sqlite", show_default=True,
+    envvar="NLRL_RECORDS", help="The record file of nlrl serve.  [env: NLRL_RECORDS]",
+)  # fmt: skip
+_KEY = click.option("--key", help="Only requests of the API key of this id.")
+_USER = click.option("--user", help='Only requests whose "user" (or "safety_identifier") field says this.')
+_YES = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+@click.group(cls=Group)
+def data() -> None:
+    """Look at, export and delete what `nlrl serve --records` has kept, and learn from its thumbs.
+
+    The server may be running meanwhile. It deletes by itself what is older than its --retention.
+    """
+
+
+@data.command(examples="nlrl data info")
+@_FILE
+def info(path: Path) -> None:
+    """How many requests are kept, of which keys, since when, and whether with texts."""
+    with _open(path) as records:
+        total, keys = records.totals(), records.by_key()
+        first = next(iter(records.each()), None)
+        texts = sum(r.question is not None or r.text is not None for r in records.each())
+        thumbs = sum(r.thumb is not None for r in records.each())
+    if first is None:
+        click.echo(f"{path} holds no requests.")
+        return
+    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(first.at))
+    click.echo(f"{path}: {total.requests:,} requests since {since}, {total.failed:,} failed")
+    click.echo(
+        f"  {total.prompt_tokens + total.completion_tokens:,} tokens; {texts:,} with texts; {thumbs:,} with a thumb"
+    )
+    for key, spent in keys.items():
+        click.echo(
+            f"  key {key}: {spent.requests:,} requests, {spent.prompt_tokens + spent.completion_tokens:,} tokens"
+        )
+
+
+@data.command(examples="nlrl data export --user u-17 > u-17.jsonl\nnlrl data export --key 3f0c9a1e --out alice.jsonl")
+@_FILE
+@_KEY
+@_USER
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="A file instead of the standard output.")
+def export(path: Path, key: str | None, user: str | None, out: Path | None) -> None:
+    """Everything that is kept, as JSON lines: of one key, of one user, or all."""
+    import msgspec
+
+    with _open(path) as records:
+        lines = (msgspec.json.encode(record) + b"\n" for record in records.each(key=key, user=user))
+        count = _write(lines, out)
+    click.echo(f"{count:,} requests exported.", err=True)
+
+
+@data.command(examples="nlrl data erase --user u-17\nnlrl data erase --key 3f0c9a1e --yes")
+@_FILE
+@_KEY
+@_USER
+@_YES
+def erase(path: Path, key: str | None, user: str | None, yes: bool) -> None:
+    """Delete all requests of a key or a user; what they held is overwritten on the disk."""
+    if key is None and user is None:
+        raise UserError("Whose requests? Name --user or --key. To delete by age: nlrl data purge --older-than 30d")
+    with _open(path) as records:
+        _delete(records, yes, key=key, user=user)
+
+
+@data.command(examples="nlrl data purge --older-than 30d\nnlrl data purge --older-than 1d --texts-only --yes")
+@_FILE
+@click.option("--older-than", required=True, metavar="AGE", help="Such as 30d, 12h, 0s for all.")
+@click.option("--texts-only", is_flag=True, help="Keep the numbers: tokens, seconds, scores.")
+@_YES
+def purge(path: Path, older_than: str, texts_only: bool, yes: bool) -> None:
+    """Delete what is older than AGE; what it held is overwritten on the disk."""
+    before = time.time() - _age(older_than)
+    with _open(path) as records:
+        if texts_only:
+            _confirm(yes, f"Delete the texts of {records.count(before=before):,} requests in {path}?")
+            click.echo(f"The texts of {records.forget_texts(before=before):,} requests are deleted.")
+        else:
+            _delete(records, yes, before=before)
+
+
+@data.command(
+    examples="""
+        nlrl data labels --out labels.jsonl
+        nlrl data labels --bank bank.sqlite --name served
+        nlrl calibrate --data panel:served --model panel:served --bank bank.sqlite
+    """
+)
+@_FILE
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Write them to a file, as JSON lines.")
+@click.option("--bank", help="Put them into this sample bank.")
+@click.option("--name", default="served", show_default=True, help="What to call them there.")
+def labels(path: Path, out: Path | None, bank: str | None, name: str) -> None:
+    """Questions whose right answer people have told by a thumb or in words, with the attempts at them.
+
+    They are a panel: data to bench and to calibrate with. A thumb up says that the answer was right; a thumb down
+    without the right answer tells no reference, and is left out.
+    """
+    from nlrl.server.labels import panel_lines
+
+    if (out is None) == (bank is None):
+        raise UserError("Where to? Name one of --out FILE and --bank BANK.")
+    with _open(path) as records:
+        rows, left_out = panel_lines(records.each())
+    if not rows:
+        raise UserError(
+            f"No request in {path} has both a label and its texts ({left_out:,} labels without). Thumbs are given on "
+            "the dashboard; texts are kept by: nlrl serve --records FILE --texts keep"
+        )
+    if out is not None:
+        _write(rows, out)
+        click.echo(f"{len(rows):,} questions are in {out}.")
+    elif bank is not None:
+        _into_bank(rows, bank, name)
+        here = f"--data panel:{name} --model panel:{name} --bank {bank}"
+        click.echo(f"{len(rows):,} questions are in {bank}. Calibrate with them:\n  nlrl calibrate {here}")
+    if left_out:
+        click.echo(
+            f"{left_out:,} labels were left out: no right answer is known, or the texts are not there.", err=True
+        )
+
+
+def _into_bank(rows: list[bytes], bank: str, name: str) -> None:
+    from tempfile import TemporaryDirectory
+
+    from nlrl.benchmark import import_panels
+    from nlrl.cli.openers import open_bank
+
+    with TemporaryDirectory() as beside, open_bank(bank) as samples:
+        file = Path(beside) / "labels.jsonl"
+        _write(rows, file)
+        imported = asyncio.run(import_panels(file, samples, name))
+    for error in imported.errors:
+        click.echo(f"left out: {error}", err=True)
+
+
+def _open(path: Path) -> Records:
+    from nlrl.server import Records
+
+    return Records(path, create=False)
+
+
+def _write(lines: Iterable[bytes], out: Path | None) -> int:
+    count = 0
+    if out is None:
+        for line in lines:
+            sys.stdout.buffer.write(line)
+            count += 1
+        sys.stdout.buffer.flush()
+        return count
+    with os.fdopen(os.open(out, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:  # it may hold prompts
+        for line in lines:
+            file.write(line)
+            count += 1
+    return count
+
+
+def _delete(records: Records, yes: bool, **which: str | float | None) -> None:
+    count = records.count(**which)  # type: ignore[arg-type]
+    if count:
+        _confirm(yes, f"Delete {count:,} requests from {records.path}?")
+    click.echo(f"{records.erase(**which):,} requests are deleted.")  # type: ignore[arg-type]
+
+
+def _confirm(yes: bool, question: str) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UserError("Nobody can be asked here. Add --yes.")
+    click.confirm(question, abort=True)
+
+
+def _age(text: str) -> float:
+    found = _AGE.fullmatch(text.strip().lower())
+    if not found:
+        raise UserError(f"--older-than: {text!r} is no age. Write a number and s, m, h, d or w: 30d.")
+    return float(found[1]) * _SECONDS[found[2]]

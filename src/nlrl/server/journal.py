@@ -1,0 +1,204 @@
+"""What is going on, and what has been: every request from its arrival to its record, for the dashboard.
+
+    journal = Journal(Records("requests.sqlite"), texts="live")
+    with journal.request(call, ask, caller.id, ledger) as trace:      # on the list at once, as waiting
+        trace.admitted(); trace.solved(solved)
+    async for event in journal.feed(key=None): ...        # (name, data), as things happen
+
+Texts are prompts, gists and answers. "none": only numbers are kept. "live": texts of the last requests are held in
+memory and are gone with the process. "keep": they are written to the record file too. A record is written before the
+last byte of its answer is sent: what a client has seen end survives a killed server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Literal
+
+import msgspec
+
+from nlrl.compute import Ledger
+from nlrl.server.ask import Ask
+from nlrl.server.call import Call, ClientGone
+from nlrl.server.errors import ApiError, as_api_error
+from nlrl.server.records import Record, Records, without_texts
+from nlrl.server.trace import Trace
+
+Texts = Literal["none", "live", "keep"]
+Event = tuple[str, dict[str, Any]]
+
+_log = logging.getLogger("nlrl.server")
+_MOST_CHARS = {"none": 0, "live": 20_000, "keep": 1_000_000}  # of one text
+_MOST_EVENTS = 2000  # that wait for a slow reader; then it loses gists, and at last its connection
+_SHORT_CHARS = 300
+_CLEAN_S = 3600.0
+_TICK_S = 1.0
+_DETAILS = ("messages", "text", "attempts", "phases", "critical_path_tokens", "budget", "notes", "error")
+
+
+class Journal:
+    """All requests of one server. retention_days: after which records are deleted, None for never."""
+
+    def __init__(
+        self, records: Records | None = None, texts: Texts = "none", retention_days: float | None = None
+    ) -> None:
+        self.texts, self.retention_days = texts, retention_days
+        self._memory = Records()
+        self._file = records
+        self._open: dict[str, Trace] = {}
+        self._feeds: set[_Feed] = set()
+        self._closed = False
+
+    # --- writing
+
+    @contextmanager
+    def request(self, call: Call, ask: Ask, key: str, ledger: Ledger) -> Iterator[Trace]:
+        """Around the work for a request that was understood; it may still have to wait. ledger: what it spends."""
+        trace = Trace(call, ask, key, _MOST_CHARS[self.texts], write=self.write, shown=self._publish, gist=self.gist)
+        self._open[call.id] = trace
+        self._publish(trace.record)
+        try:
+            yield trace
+        except (ClientGone, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            answer = as_api_error(error)
+            trace.failed(answer or ApiError(500, "This was a bug in the server."))
+            raise
+        finally:
+            del self._open[call.id]
+            trace.ended(ledger.paid)
+
+    def watched(self, key: str) -> bool:
+        """Whether somebody is looking who may see this key's gists."""
+        return self.texts != "none" and any(feed.key in (None, key) for feed in self._feeds)
+
+    def write(self, record: Record) -> None:
+        """Keep a record, or what it has become."""
+        self._keep(record)
+        self._publish(record)
+
+    def _keep(self, record: Record) -> None:
+        self._memory.put(record)
+        if self._file is not None:
+            try:
+                self._file.put(record if self.texts == "keep" else without_texts(record))
+            except sqlite3.Error as error:  # a full disk ends no answer
+                _log.warning("The record file %s failed: %s", self._file.path, error)
+
+    def gist(self, record: Record, attempt: str, line: str) -> None:
+        """A line was written."""
+        self._send("gist", {"id": record.id, "attempt": attempt, "text": line}, record.key)
+
+    def label(self, id: str, thumb: int | None, reference: str | None = None) -> Record | None:
+        """A person has judged an answer; None if there is no such request."""
+        record = self.get(id)
+        if record is None:
+            return None
+        record = msgspec.structs.replace(record, thumb=thumb, reference=reference)
+        if (trace := self._open.get(id)) is not None:
+            trace.record = record
+        else:
+            self._keep(record)
+        self._publish(record)
+        return record
+
+    # --- reading
+
+    def get(self, id: str) -> Record | None:
+        """A request, at work or over; with its texts as long as they are there."""
+        if (trace := self._open.get(id)) is not None:
+            return trace.now()
+        return self._memory.get(id) or (self._file.get(id) if self._file else None)
+
+    def list(self, *, limit: int, before: str | None = None, key: str | None = None) -> list[Record]:
+        """Newest first; on the first page those at work come before all others."""
+        at_work = [t.now() for t in reversed(self._open.values()) if before is None and key in (None, t.record.key)]
+        store = self._file or self._memory
+        known = {record.id for record in at_work}
+        ended = [r for r in store.list(limit=limit, before=before, key=key) if r.id not in known]
+        return [*at_work, *(self._memory.get(r.id) or r for r in ended)][: max(limit, len(at_work))]
+
+    @property
+    def recorded(self) -> bool:
+        """Whether records outlive this process."""
+        return self._file is not None
+
+    @property
+    def store(self) -> Records:
+        """Where sums are taken from."""
+        return self._file or self._memory
+
+    async def feed(self, key: str | None) -> AsyncGenerator[Event | None, None]:
+        """Events as they happen, of one key or (None) of all; None now and then, so that a dead connection shows."""
+        feed = _Feed(key)
+        self._feeds.add(feed)
+        try:
+            while not self._closed and not feed.lost:
+                try:
+                    async with asyncio.timeout(_TICK_S):
+                        yield await feed.events.get()
+                except TimeoutError:
+                    yield None
+        finally:
+            self._feeds.discard(feed)
+
+    def close_feeds(self) -> None:
+        """End all feeds, so that a server that drains need not wait for those who look on."""
+        self._closed = True
+        for feed in self._feeds:
+            with suppress(asyncio.QueueFull):
+                feed.events.put_nowait(None)
+
+    async def clean(self) -> None:
+        """Delete what is older than the retention, now and every hour."""
+        while self.retention_days is not None:
+            before = time.time() - self.retention_days * 86400
+            for store in filter(None, (self._memory, self._file)):
+                with suppress(sqlite3.Error):  # busy: in an hour
+                    store.erase(before=before)
+            await asyncio.sleep(_CLEAN_S)
+
+    def close(self) -> None:
+        """Release the files."""
+        self._memory.close()
+        if self._file is not None:
+            self._file.close()
+
+    def _publish(self, record: Record) -> None:
+        if self._feeds:
+            self._send("request", summary(record), record.key)
+
+    def _send(self, name: str, data: dict[str, Any], key: str) -> None:
+        for feed in self._feeds:
+            if feed.key in (None, key):
+                feed.put((name, data))
+
+
+class _Feed:
+    def __init__(self, key: str | None) -> None:
+        self.key = key
+        self.events: asyncio.Queue[Event | None] = asyncio.Queue(2 * _MOST_EVENTS)
+        self.lost = False
+
+    def put(self, event: Event) -> None:
+        if event[0] == "gist" and self.events.qsize() > _MOST_EVENTS:
+            return
+        try:
+            self.events.put_nowait(event)
+        except asyncio.QueueFull:  # it asks anew, and then has the whole state
+            self.lost = True
+
+
+def summary(record: Record) -> dict[str, Any]:
+    """The record without what makes it long."""
+    short = {name: getattr(record, name) for name in Record.__struct_fields__ if name not in _DETAILS}
+    for name in ("question", "answer"):
+        if (text := short[name]) and len(text) > _SHORT_CHARS:
+            short[name] = text[:_SHORT_CHARS] + "…"
+    return short

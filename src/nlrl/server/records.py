@@ -1,0 +1,252 @@
+"""What a server remembers of its requests: one record each, in one SQLite file or in memory.
+
+    records = Records("requests.sqlite")          # Records(): the last 500, gone with the process
+    records.put(Record(id="req_1", at=time.time(), key="-", model="auto@qwen", strategy="auto", ...))
+    records.list(limit=50)                        # newest first
+    records.erase(before=time.time() - 30 * 86400)
+    records.erase(user="u-17")                    # all of one user: GDPR, article 17
+    list(records.each(user="u-17"))               # and what is held of them: article 15
+
+Whether a record holds texts (the question, the answer, what was tried) is decided by whoever makes it; see `journal`.
+A record is written in one transaction, so a killed process leaves whole records. Many processes may use the file.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from nlrl.core import UserError
+
+IN_MEMORY = 500  # records that are kept where there is no file
+_EACH_READ = 200
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS requests (
+    n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, at REAL NOT NULL, key TEXT NOT NULL, user TEXT,
+    failed INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cost REAL NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS requests_at ON requests (at);
+CREATE INDEX IF NOT EXISTS requests_key ON requests (key);
+CREATE INDEX IF NOT EXISTS requests_user ON requests (user) WHERE user IS NOT NULL;
+"""
+_SUMS = "COUNT(*), SUM(failed), SUM(prompt_tokens), SUM(completion_tokens), SUM(cost)"
+
+
+class Attempt(Struct):
+    """One candidate of a solve; `answer` and `text` are None where texts are not kept."""
+
+    id: str
+    tokens: int
+    finish: str
+    parents: tuple[str, ...] = ()
+    score: float | None = None
+    answer: str | None = None
+    text: str | None = None
+    chosen: bool = False
+    error: str | None = None
+
+
+class Record(Struct):
+    """One request.
+
+    at         when it came, in seconds since 1970
+    key, user  the id of the API key ("-" where none are asked for), and the `user` that the client named
+    state      waiting, running, done, failed, or gone (the client left)
+    thumb      what a person said of the answer: 1, -1, or None
+    reference  the right answer, if that person knew it
+    question, answer, messages, text  None where texts are not kept
+    """
+
+    id: str
+    at: float
+    key: str = "-"
+    user: str | None = None
+    model: str = ""
+    strategy: str = ""
+    task: str | None = None
+    state: str = "waiting"
+    status: int = 0
+    seconds: float = 0.0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    calls: int = 0
+    cost: float = 0.0
+    stopped: str | None = None
+    confidence: float | None = None
+    agreement: float | None = None
+    thumb: int | None = None
+    reference: str | None = None
+    question: str | None = None
+    answer: str | None = None
+    messages: list[dict[str, str]] | None = None
+    text: str | None = None
+    attempts: list[Attempt] = []
+    phases: dict[str, dict[str, float]] = {}
+    critical_path_tokens: int | None = None
+    budget: dict[str, float] = {}
+    notes: list[str] = []
+    error: str | None = None
+
+
+class Spent(Struct):
+    """Sums over requests."""
+
+    requests: int = 0
+    failed: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion tokens."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Record).decode
+
+
+class Records:
+    """The store. path: None keeps the last `IN_MEMORY` records in memory."""
+
+    def __init__(self, path: str | Path | None = None, *, create: bool = True) -> None:
+        self.path = None if path is None else Path(path)
+        if self.path is not None and not create and not self.path.is_file():
+            raise UserError(f"There are no records at {self.path}. They are made by: nlrl serve --records {self.path}")
+        try:
+            if self.path is not None and not self.path.exists():  # for its owner alone, from the first moment
+                os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
+            self._db = sqlite3.connect(
+                self.path or ":memory:", isolation_level=None, check_same_thread=False, timeout=5
+            )
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")  # survives a killed process, not always a power cut
+            self._db.execute("PRAGMA secure_delete=ON")  # what is erased is overwritten, not only unlinked
+            self._db.executescript(_SCHEMA)
+        except (sqlite3.Error, OSError) as error:
+            raise UserError(f"The record file {self.path} cannot be used: {error}. Check the path.") from error
+
+    def put(self, record: Record) -> None:
+        """Keep a record, or what it has become."""
+        row = (
+            record.id, record.at, record.key, record.user, record.state == "failed", record.prompt_tokens,
+            record.completion_tokens, record.cost, _encode(record),
+        )  # fmt: skip
+        self._db.execute(
+            "INSERT INTO requests (id, at, key, user, failed, prompt_tokens, completion_tokens, cost, body)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET failed = excluded.failed, prompt_tokens"
+            " = excluded.prompt_tokens, completion_tokens = excluded.completion_tokens, cost = excluded.cost,"
+            " body = excluded.body",
+            row,
+        )
+        if self.path is None:
+            self._db.execute("DELETE FROM requests WHERE n <= (SELECT MAX(n) FROM requests) - ?", (IN_MEMORY,))
+
+    def get(self, id: str) -> Record | None:
+        """The record of that request."""
+        row = self._db.execute("SELECT body FROM requests WHERE id = ?", (id,)).fetchone()
+        return _decode(row[0]) if row else None
+
+    def list(self, *, limit: int = 50, before: str | None = None, key: str | None = None) -> list[Record]:
+        """The newest ones. before: only those older than this request; key: only those of this key."""
+        where, values = _where(key=key)
+        if before is not None:
+            where += " AND n < (SELECT n FROM requests WHERE id = ?)"
+            values.append(before)
+        rows = self._db.execute(f"SELECT body FROM requests WHERE {where} ORDER BY n DESC LIMIT ?", [*values, limit])
+        return [_decode(body) for (body,) in rows]
+
+    def each(self, *, key: str | None = None, user: str | None = None, before: float | None = None) -> Iterator[Record]:
+        """All records that fit, oldest first; the file is not held while they are looked at."""
+        where, values = _where(key=key, user=user, before=before)
+        last = 0
+        while True:
+            rows = self._db.execute(
+                f"SELECT n, body FROM requests WHERE {where} AND n > ? ORDER BY n LIMIT ?", [*values, last, _EACH_READ]
+            ).fetchall()
+            for last, body in rows:  # noqa: B007 - where the next read begins
+                yield _decode(body)
+            if len(rows) < _EACH_READ:
+                return
+
+    def count(self, *, key: str | None = None, user: str | None = None, before: float | None = None) -> int:
+        """How many records fit."""
+        where, values = _where(key=key, user=user, before=before)
+        return self._db.execute(f"SELECT COUNT(*) FROM requests WHERE {where}", values).fetchone()[0]
+
+    def erase(self, *, key: str | None = None, user: str | None = None, before: float | None = None) -> int:
+        """Delete the records that fit; returns how many. Their bytes are overwritten, in the file and beside it."""
+        where, values = _where(key=key, user=user, before=before)
+        erased = self._db.execute(f"DELETE FROM requests WHERE {where}", values).rowcount
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return erased
+
+    def forget_texts(self, *, before: float | None = None) -> int:
+        """Take the texts out of the records that fit, and leave their numbers; returns how many had any."""
+        changed = 0
+        for record in self.each(before=before):
+            bare = without_texts(record)
+            if bare != record:
+                self.put(bare)
+                changed += 1
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return changed
+
+    def totals(self, key: str | None = None) -> Spent:
+        """Over all records, or those of a key."""
+        where, values = _where(key=key)
+        return _spent(self._db.execute(f"SELECT {_SUMS} FROM requests WHERE {where}", values).fetchone())
+
+    def by_key(self, key: str | None = None) -> dict[str, Spent]:
+        """The sums of every key that has asked."""
+        where, values = _where(key=key)
+        rows = self._db.execute(f"SELECT key, {_SUMS} FROM requests WHERE {where} GROUP BY key ORDER BY key", values)
+        return {row[0]: _spent(row[1:]) for row in rows}
+
+    def by_day(self, key: str | None = None, days: int = 30) -> list[dict[str, Any]]:
+        """Requests and tokens of each key on each of the last days (UTC)."""
+        where, values = _where(key=key)
+        rows = self._db.execute(
+            "SELECT date(at, 'unixepoch') AS day, key, COUNT(*), SUM(prompt_tokens + completion_tokens) FROM requests"
+            f" WHERE {where} AND at > ? GROUP BY day, key ORDER BY day, key",
+            [*values, time.time() - days * 86400],
+        )
+        return [dict(zip(("day", "key", "requests", "tokens"), row, strict=True)) for row in rows]
+
+    def close(self) -> None:
+        """Release the file."""
+        self._db.close()
+
+    def __enter__(self) -> Records:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def without_texts(record: Record) -> Record:
+    """The record with its numbers alone."""
+    bare = [msgspec.structs.replace(attempt, answer=None, text=None) for attempt in record.attempts]
+    return msgspec.structs.replace(
+        record, question=None, answer=None, reference=None, messages=None, text=None, attempts=bare
+    )
+
+
+def _where(*, key: str | None = None, user: str | None = None, before: float | None = None) -> tuple[str, list[Any]]:
+    parts = [("key = ?", key), ("user = ?", user), ("at < ?", before)]
+    told = [(text, value) for text, value in parts if value is not None]
+    return " AND ".join(text for text, _ in told) or "1", [value for _, value in told]
+
+
+def _spent(row: tuple[Any, ...]) -> Spent:
+    return Spent(*(value or 0 for value in row))
