@@ -32,11 +32,12 @@ def document(models: tuple[str, ...] = ()) -> dict[str, Any]:
             "/v1/models/{model}": {
                 "get": {
                     **_op("model", "One model.", "Model"),
-                    "parameters": [{"name": "model", "in": "path", "required": True, "schema": _TEXT}],
+                    "parameters": [_named("model", "path")],
                 }
             },
             "/v1/chat/completions": {"post": _op("chat", "Answer a conversation.", "ChatCompletion", chat)},
             "/v1/completions": {"post": _op("completions", "Answer one prompt.", "Completion", legacy)},
+            **_window(),
         },
         "components": {
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
@@ -61,6 +62,28 @@ def document(models: tuple[str, ...] = ()) -> dict[str, Any]:
     }
 
 
+def _window() -> dict[str, Any]:
+    """What the dashboard reads, and a script may read too."""
+    judgement = _object(["thumb"], {"thumb": {"enum": [1, -1, 0]}, "reference": _or_null(_MOST_TEXT)}, extra=True)
+    id, name = _named("id", "path"), _named("name", "path")
+    limit = {**_named("limit", "query"), "required": False, "schema": _int(1, 500)}
+    before = {**_named("before", "query"), "required": False}
+    feedback = _op("feedback", "Judge an answer.", "Any", judgement, streams=False)
+    return {
+        "/api/overview": {"get": _op("overview", "The server, and who is asking.", "Any")},
+        "/api/requests": {"get": {**_op("requests", "Requests, newest first.", "Any"), "parameters": [limit, before]}},
+        "/api/requests/{id}": {"get": {**_op("request", "One request, whole.", "Any"), "parameters": [id]}},
+        "/api/requests/{id}/feedback": {"post": {**feedback, "parameters": [id]}},
+        "/api/spend": {"get": _op("spend", "Tokens by key and by day.", "Any")},
+        "/api/runs": {"get": _op("runs", "Benchmark runs and policies.", "Any")},
+        "/api/runs/{name}": {"get": {**_op("run", "A run's curves.", "Any"), "parameters": [name]}},
+    }
+
+
+def _named(name: str, place: str) -> dict[str, Any]:
+    return {"name": name, "in": place, "required": True, "schema": _TEXT}
+
+
 def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [schema, {"type": "null"}]}
 
@@ -81,9 +104,11 @@ def _number(low: float, high: float) -> dict[str, Any]:
     return {"type": "number", "minimum": low, "maximum": high}
 
 
-def _op(name: str, summary: str, answer: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+def _op(
+    name: str, summary: str, answer: str, body: dict[str, Any] | None = None, *, streams: bool = True
+) -> dict[str, Any]:
     content: dict[str, Any] = {"application/json": {"schema": {"$ref": f"#/components/schemas/{answer}"}}}
-    if body is not None:
+    if body is not None and streams:
         content["text/event-stream"] = {"schema": _TEXT}
     failed = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     found: dict[str, Any] = {
@@ -101,6 +126,7 @@ def _op(name: str, summary: str, answer: str, body: dict[str, Any] | None = None
 
 
 _TEXT: dict[str, Any] = {"type": "string"}
+_MOST_TEXT = {**_TEXT, "maxLength": 10_000}
 _NATURAL: dict[str, Any] = {"type": "integer", "minimum": 0}
 _BUDGET = {"tokens": _int(0, 10**12), "calls": _int(0, 10**9)} | {
     name: _number(0, 1e30) for name in ("flops", "seconds", "cost")
