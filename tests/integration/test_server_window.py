@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def running(
     with StubServer() as stub:
         models = {
             "up": OpenAIModel("up", base_url=stub.base_url),
-            "here": ScriptedModel(lambda request, index: WORDS, token_seconds=0.02),
+            "here": ScriptedModel(lambda request, index: WORDS, token_seconds=0.05),
         }
         journal = Journal(Records(records) if records else None, texts)
         with serving(App(Catalog(models), keys=keys, journal=journal, runs=runs)) as url:
@@ -238,6 +239,28 @@ def test_pages_of_requests_and_wrong_questions() -> None:
         assert [r["id"] for r in rest["requests"]] == ids[2::-1] and not rest["more"]
         for limit in ("0", "501", "x", "-1", "9" * 30, "٣"):
             assert get(url + "/api/requests", params={"limit": limit}).status_code == 400
+        assert get(url + "/api/requests?" + "a=1&" * 1000).status_code == 400
+        assert get(url + "/api/requests", params={"before": "unknown"}).json() == {"requests": [], "more": False}
+
+
+def test_pages_go_from_those_at_work_on_to_those_that_ended() -> None:
+    with running() as url, ThreadPoolExecutor(4) as pool:
+        ended = [ask(url, "up").headers["x-request-id"] for _ in range(3)]
+        slow = [pool.submit(ask, url, "here", max_tokens=60) for _ in range(4)]
+        began = time.monotonic()
+        while get(url + "/api/overview").json()["running"] < 4:
+            assert time.monotonic() - began < 5
+        seen: list[str] = []
+        states: list[str] = []
+        more = True
+        while more:
+            page = get(url + "/api/requests", params={"limit": 2} | ({"before": seen[-1]} if seen else {})).json()
+            seen += [r["id"] for r in page["requests"]]
+            states += [r["state"] for r in page["requests"]]
+            more = page["more"]
+        assert states == ["running"] * 4 + ["done"] * 3 and seen[4:] == ended[::-1] and len(set(seen)) == 7
+        for one_of in slow:
+            one_of.result()
 
 
 def test_runs_on_the_disk_are_shown_as_curves(tmp_path: Path) -> None:

@@ -29,6 +29,9 @@ Way = Literal["forward", "raw", "text"]
 EFFORT = {"none": 1, "minimal": 2, "low": 4, "medium": 16, "high": 64, "xhigh": 128}
 # they draw attempts on the prompt itself and vote, so any prompt that the upstream takes will do
 VOTING = ("direct", "self_consistency", "adaptive_consistency")
+# they grow texts step by step, with ends and lengths of their own for every step
+STEPWISE = ("beam_search", "dvts", "lookahead_search", "mcts")
+_OF_A_WHOLE_TEXT = ("stop", "max_tokens", "max_completion_tokens", "logprobs", "response_format")
 _PLAIN = {
     "model", "messages", "temperature", "top_p", "top_k", "min_p", "max_tokens", "max_completion_tokens", "n", "stop",
     "seed", "logprobs", "top_logprobs", "stream", "stream_options", "response_format", "reasoning_effort", "nlrl",
@@ -97,6 +100,7 @@ def read_ask(
         named = catalog.asked(extension.strategy, "nlrl.strategy")
     sampling = _sampling(chat, max_tokens)
     strategy, budget = _spending(chat, extension, named, catalog.strategy, sampling.max_tokens or max_tokens)
+    _check_steps(chat, strategy)
     extras = _extras(body, chat)
     upstream = isinstance(model, OpenAIModel)
     effort_passed_on = chat.reasoning_effort is not None and named == "direct"
@@ -210,6 +214,14 @@ def _check_extras(extras: tuple[str, ...], upstream: bool, strategy: str, legacy
     if name not in VOTING:
         able = ", ".join(VOTING)
         raise _bad(first, f"{name} rewrites the prompt as text and cannot honour this field. Use one of: {able}.")
+
+
+def _check_steps(chat: ChatBody, strategy: str) -> None:
+    if (name := strategy.partition("(")[0]) not in STEPWISE:
+        return
+    for field in _OF_A_WHOLE_TEXT:
+        if getattr(chat, field) not in (None, False, [], "", {"type": "text"}):
+            raise _bad(field, f"{name} grows texts step by step and cannot honour this field. Set a budget instead.")
 
 
 def _message(message: ChatMessage) -> Message:

@@ -26,7 +26,7 @@ from nlrl.compute import Ledger
 from nlrl.server.ask import Ask
 from nlrl.server.call import Call, ClientGone
 from nlrl.server.errors import ApiError, as_api_error
-from nlrl.server.records import Record, Records, without_texts
+from nlrl.server.records import Record, Records, in_short, without_texts
 from nlrl.server.trace import Trace
 
 Texts = Literal["none", "live", "keep"]
@@ -35,7 +35,7 @@ Event = tuple[str, dict[str, Any]]
 _log = logging.getLogger("nlrl.server")
 _MOST_CHARS = {"none": 0, "live": 20_000, "keep": 1_000_000}  # of one text
 _MOST_EVENTS = 2000  # that wait for a slow reader; then it loses gists, and at last its connection
-_SHORT_CHARS = 300
+_AT_ONCE = 200  # records that are deleted before others have their turn
 _CLEAN_S = 3600.0
 _TICK_S = 1.0
 _DETAILS = ("messages", "text", "attempts", "phases", "critical_path_tokens", "budget", "notes", "error")
@@ -117,12 +117,17 @@ class Journal:
         return self._memory.get(id) or (self._file.get(id) if self._file else None)
 
     def list(self, *, limit: int, before: str | None = None, key: str | None = None) -> list[Record]:
-        """Newest first; on the first page those at work come before all others."""
-        at_work = [t.now() for t in reversed(self._open.values()) if before is None and key in (None, t.record.key)]
+        """Records in short, newest first; those at work come before all others."""
+        at_work = [t.now() for t in reversed(self._open.values()) if key in (None, t.record.key)]
+        places = [record.id for record in at_work]
+        if before in places:
+            at_work, before = at_work[places.index(before) + 1 :], None
+        elif before is not None:
+            at_work = []
         store = self._file or self._memory
-        known = {record.id for record in at_work}
-        ended = [r for r in store.list(limit=limit, before=before, key=key) if r.id not in known]
-        return [*at_work, *(self._memory.get(r.id) or r for r in ended)][: max(limit, len(at_work))]
+        ended = store.list(limit=limit + len(places), before=before, key=key)  # some of them may be at work still
+        recent = [self._memory.get(r.id) or r for r in ended if r.id not in places]
+        return [in_short(record) for record in (*at_work, *recent)][:limit]
 
     @property
     def recorded(self) -> bool:
@@ -161,7 +166,9 @@ class Journal:
             before = time.time() - self.retention_days * 86400
             for store in filter(None, (self._memory, self._file)):
                 with suppress(sqlite3.Error):  # busy: in an hour
-                    store.erase(before=before)
+                    for _ in range(store.count(before=before) // _AT_ONCE + 1):
+                        store.erase(before=before, most=_AT_ONCE)
+                        await asyncio.sleep(0)
             await asyncio.sleep(_CLEAN_S)
 
     def close(self) -> None:
@@ -196,9 +203,6 @@ class _Feed:
 
 
 def summary(record: Record) -> dict[str, Any]:
-    """The record without what makes it long."""
-    short = {name: getattr(record, name) for name in Record.__struct_fields__ if name not in _DETAILS}
-    for name in ("question", "answer"):
-        if (text := short[name]) and len(text) > _SHORT_CHARS:
-            short[name] = text[:_SHORT_CHARS] + "…"
-    return short
+    """The fields of a record in short."""
+    short = in_short(record)
+    return {name: getattr(short, name) for name in Record.__struct_fields__ if name not in _DETAILS}

@@ -17,6 +17,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +28,23 @@ from nlrl.core import UserError
 
 IN_MEMORY = 500  # records that are kept where there is no file
 _EACH_READ = 200
+_SHORT_CHARS = 300
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (
     n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, at REAL NOT NULL, key TEXT NOT NULL, user TEXT,
     failed INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cost REAL NOT NULL,
-    body BLOB NOT NULL
+    head BLOB NOT NULL, body BLOB NOT NULL
 );
-CREATE INDEX IF NOT EXISTS requests_at ON requests (at);
-CREATE INDEX IF NOT EXISTS requests_key ON requests (key);
+CREATE INDEX IF NOT EXISTS requests_at ON requests (at, key, prompt_tokens, completion_tokens);
+CREATE INDEX IF NOT EXISTS requests_key ON requests (key, failed, prompt_tokens, completion_tokens, cost);
 CREATE INDEX IF NOT EXISTS requests_user ON requests (user) WHERE user IS NOT NULL;
+"""
+_PUT = """
+INSERT INTO requests (id, at, key, user, failed, prompt_tokens, completion_tokens, cost, head, body)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET failed = excluded.failed,
+prompt_tokens = excluded.prompt_tokens, completion_tokens = excluded.completion_tokens, cost = excluded.cost,
+head = excluded.head, body = excluded.body
 """
 _SUMS = "COUNT(*), SUM(failed), SUM(prompt_tokens), SUM(completion_tokens), SUM(cost)"
 
@@ -140,15 +148,9 @@ class Records:
         """Keep a record, or what it has become."""
         row = (
             record.id, record.at, record.key, record.user, record.state == "failed", record.prompt_tokens,
-            record.completion_tokens, record.cost, _encode(record),
+            record.completion_tokens, record.cost, _encode(in_short(record)), _encode(record),
         )  # fmt: skip
-        self._db.execute(
-            "INSERT INTO requests (id, at, key, user, failed, prompt_tokens, completion_tokens, cost, body)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET failed = excluded.failed, prompt_tokens"
-            " = excluded.prompt_tokens, completion_tokens = excluded.completion_tokens, cost = excluded.cost,"
-            " body = excluded.body",
-            row,
-        )
+        self._db.execute(_PUT, row)
         if self.path is None:
             self._db.execute("DELETE FROM requests WHERE n <= (SELECT MAX(n) FROM requests) - ?", (IN_MEMORY,))
 
@@ -158,13 +160,13 @@ class Records:
         return _decode(row[0]) if row else None
 
     def list(self, *, limit: int = 50, before: str | None = None, key: str | None = None) -> list[Record]:
-        """The newest ones. before: only those older than this request; key: only those of this key."""
+        """The newest ones, in short. before: only those older than this request; key: only those of this key."""
         where, values = _where(key=key)
         if before is not None:
             where += " AND n < (SELECT n FROM requests WHERE id = ?)"
             values.append(before)
-        rows = self._db.execute(f"SELECT body FROM requests WHERE {where} ORDER BY n DESC LIMIT ?", [*values, limit])
-        return [_decode(body) for (body,) in rows]
+        rows = self._db.execute(f"SELECT head FROM requests WHERE {where} ORDER BY n DESC LIMIT ?", [*values, limit])
+        return [_decode(head) for (head,) in rows]
 
     def each(self, *, key: str | None = None, user: str | None = None, before: float | None = None) -> Iterator[Record]:
         """All records that fit, oldest first; the file is not held while they are looked at."""
@@ -184,11 +186,20 @@ class Records:
         where, values = _where(key=key, user=user, before=before)
         return self._db.execute(f"SELECT COUNT(*) FROM requests WHERE {where}", values).fetchone()[0]
 
-    def erase(self, *, key: str | None = None, user: str | None = None, before: float | None = None) -> int:
-        """Delete the records that fit; returns how many. Their bytes are overwritten, in the file and beside it."""
+    def erase(
+        self, *, key: str | None = None, user: str | None = None, before: float | None = None, most: int | None = None
+    ) -> int:
+        """Delete the records that fit; returns how many. Their bytes are overwritten, in the file and beside it.
+
+        most: no more than so many at once, so that others need not wait long
+        """
         where, values = _where(key=key, user=user, before=before)
+        if most is not None:
+            where = f"n IN (SELECT n FROM requests WHERE {where} LIMIT ?)"
+            values.append(most)
         erased = self._db.execute(f"DELETE FROM requests WHERE {where}", values).rowcount
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        if erased:
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return erased
 
     def forget_texts(self, *, before: float | None = None) -> int:
@@ -205,23 +216,30 @@ class Records:
     def totals(self, key: str | None = None) -> Spent:
         """Over all records, or those of a key."""
         where, values = _where(key=key)
-        return _spent(self._db.execute(f"SELECT {_SUMS} FROM requests WHERE {where}", values).fetchone())
+        return _spent(self._sums(f"SELECT {_SUMS} FROM requests WHERE {where}", values)[0])
 
     def by_key(self, key: str | None = None) -> dict[str, Spent]:
         """The sums of every key that has asked."""
         where, values = _where(key=key)
-        rows = self._db.execute(f"SELECT key, {_SUMS} FROM requests WHERE {where} GROUP BY key ORDER BY key", values)
+        rows = self._sums(f"SELECT key, {_SUMS} FROM requests WHERE {where} GROUP BY key ORDER BY key", values)
         return {row[0]: _spent(row[1:]) for row in rows}
 
     def by_day(self, key: str | None = None, days: int = 30) -> list[dict[str, Any]]:
         """Requests and tokens of each key on each of the last days (UTC)."""
         where, values = _where(key=key)
-        rows = self._db.execute(
+        rows = self._sums(
             "SELECT date(at, 'unixepoch') AS day, key, COUNT(*), SUM(prompt_tokens + completion_tokens) FROM requests"
             f" WHERE {where} AND at > ? GROUP BY day, key ORDER BY day, key",
             [*values, time.time() - days * 86400],
         )
         return [dict(zip(("day", "key", "requests", "tokens"), row, strict=True)) for row in rows]
+
+    def _sums(self, query: str, values: list[Any]) -> list[tuple[Any, ...]]:
+        """Over a million records this takes a while: with a connection of its own, in a thread, it stops nobody."""
+        if self.path is None:
+            return self._db.execute(query, values).fetchall()
+        with closing(sqlite3.connect(self.path, timeout=5)) as beside:
+            return beside.execute(query, values).fetchall()
 
     def close(self) -> None:
         """Release the file."""
@@ -234,12 +252,25 @@ class Records:
         self.close()
 
 
+def in_short(record: Record) -> Record:
+    """The record without what makes it long."""
+    return msgspec.structs.replace(
+        record, question=_cut(record.question), answer=_cut(record.answer), reference=_cut(record.reference),
+        messages=None, text=None, attempts=[], phases={}, critical_path_tokens=None, budget={}, notes=[],
+        error=_cut(record.error),
+    )  # fmt: skip
+
+
 def without_texts(record: Record) -> Record:
     """The record with its numbers alone."""
     bare = [msgspec.structs.replace(attempt, answer=None, text=None) for attempt in record.attempts]
     return msgspec.structs.replace(
         record, question=None, answer=None, reference=None, messages=None, text=None, attempts=bare
     )
+
+
+def _cut(text: str | None) -> str | None:
+    return text if text is None or len(text) <= _SHORT_CHARS else text[:_SHORT_CHARS] + "…"
 
 
 def _where(*, key: str | None = None, user: str | None = None, before: float | None = None) -> tuple[str, list[Any]]:

@@ -12,6 +12,7 @@ opens these routes only, and ends with the key's revocation, after 12 hours, or 
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -130,7 +131,7 @@ class Window:
                 "models": list(self._catalog.models),
                 "running": self._admission.running,
                 "waiting": self._admission.waiting,
-                "totals": journal.store.totals(viewer.key),
+                "totals": await asyncio.to_thread(journal.store.totals, viewer.key),
             }
         )
 
@@ -172,7 +173,7 @@ class Window:
         """Who spent what."""
         viewer = self._viewer(call)
         store, keys = self._journal.store, {key.id: key for key in self._keys()}
-        spent = store.by_key(viewer.key)
+        spent = await asyncio.to_thread(store.by_key, viewer.key)
         shown = [id for id in keys if viewer.key in (None, id)] + [id for id in spent if id not in keys]
         zero = {"requests": 0, "failed": 0, "prompt_tokens": 0, "completion_tokens": 0, "cost": 0.0}
         rows = []
@@ -184,17 +185,19 @@ class Window:
                 {"key": id, "name": key.name if key else None, **sums, "limit": None, "used": None, "revoked": False}
                 | known
             )
-        await call.reply({"keys": rows, "days": store.by_day(viewer.key)})
+        await call.reply({"keys": rows, "days": await asyncio.to_thread(store.by_day, viewer.key)})
 
     async def runs(self, call: Call) -> None:
         """Benchmark runs and policies on this machine's disk; for admins."""
         runs = self._runs if self._viewer(call).admin else None
-        await call.reply({"runs": list_runs(runs), "policies": list_policies(runs)})
+        found, policies = await asyncio.to_thread(lambda: (list_runs(runs), list_policies(runs)))
+        await call.reply({"runs": found, "policies": policies})
 
     async def run(self, call: Call) -> None:
         """A run's curves of accuracy against tokens."""
         runs = self._runs if self._viewer(call).admin else None
-        await call.reply(curves_of(runs, unquote(call.path.removeprefix("/api/runs/"))))
+        name = unquote(call.path.removeprefix("/api/runs/"))
+        await call.reply(await asyncio.to_thread(curves_of, runs, name))
 
     # --- who looks
 
@@ -250,7 +253,10 @@ def _named(told: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
 
 
 def _query(call: Call) -> dict[str, str]:
-    return dict(parse_qsl(call.query.decode("latin-1"), max_num_fields=20))
+    try:
+        return dict(parse_qsl(call.query.decode("latin-1"), max_num_fields=20))
+    except ValueError:
+        raise ApiError(400, "There are too many parameters in the address.", code="invalid_value") from None
 
 
 def _token(call: Call) -> str:

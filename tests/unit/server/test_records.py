@@ -130,3 +130,11 @@ def test_labels_are_questions_with_a_known_answer() -> None:
     assert left_out == 2
     rows, _ = panel_lines([told, again])
     assert [msgspec.json.decode(row)["reference"] for row in rows] == ["41"]
+
+
+def test_a_list_is_in_short_whatever_the_records_hold() -> None:
+    records = Records()
+    records.put(made("a", question="q" * 5000, text="t" * 5000, notes=["n" * 5000]))
+    (short,) = records.list()
+    assert len(short.question or "") == 301 and short.text is None and not short.attempts and not short.notes
+    assert len((records.get("a") or short).text or "") == 5000
