@@ -59,7 +59,9 @@ class Journal:
     @contextmanager
     def request(self, call: Call, ask: Ask, key: str, ledger: Ledger) -> Iterator[Trace]:
         """Around the work for a request that was understood; it may still have to wait. ledger: what it spends."""
-        trace = Trace(call, ask, key, _MOST_CHARS[self.texts], write=self.write, shown=self._publish, gist=self.gist)
+        trace = Trace(
+            call, ask, key, ledger, _MOST_CHARS[self.texts], write=self.write, shown=self._publish, gist=self.gist
+        )
         self._open[call.id] = trace
         self._publish(trace.record)
         try:
@@ -72,7 +74,7 @@ class Journal:
             raise
         finally:
             del self._open[call.id]
-            trace.ended(ledger.paid)
+            trace.ended()
 
     def watched(self, key: str) -> bool:
         """Whether somebody is looking who may see this key's gists."""

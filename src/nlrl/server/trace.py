@@ -1,7 +1,7 @@
 """One request on its way, and the record it becomes.
 
-trace = Trace(call, ask, "3f0c9a1e", MOST_CHARS["live"], write=journal.write, gist=journal.gist)
-trace.admitted(); trace.solved(solved); trace.ended(ledger.paid)
+trace = Trace(call, ask, "3f0c9a1e", ledger, 20_000, write=..., shown=..., gist=...)
+trace.admitted(); trace.solved(solved); trace.ended()
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import asdict, fields
 
 import msgspec
 
+from nlrl.compute import Ledger
 from nlrl.core import Delta, Spend
 from nlrl.server.ask import Ask
 from nlrl.server.call import Call
@@ -27,6 +28,7 @@ _MOST_MESSAGES = 50
 class Trace:
     """`record` is what is known so far.
 
+    ledger charged with all that the request spends
     most   characters of one text that are kept, 0 for no texts
     write  called with the record when it is complete, and again if more becomes known
     shown  called with the record when its state has changed
@@ -38,13 +40,14 @@ class Trace:
         call: Call,
         ask: Ask,
         key: str,
+        ledger: Ledger,
         most: int,
         *,
         write: Callable[[Record], None],
         shown: Callable[[Record], None],
         gist: Callable[[Record, str, str], None],
     ) -> None:
-        self._call, self._most, self._gists = call, most, Gists()
+        self._call, self._ledger, self._most, self._gists = call, ledger, most, Gists()
         self._on_write, self._on_shown, self._on_gist = write, shown, gist
         self._written: Record | None = None
         user = ask.body.get("safety_identifier") or ask.body.get("user")
@@ -70,6 +73,8 @@ class Trace:
 
     def now(self) -> Record:
         """The record as of this moment."""
+        if self.record.state == "running":
+            self._spent(self._ledger.paid)
         self.record.seconds = round(self._call.seconds, 3)
         return self.record
 
@@ -116,11 +121,11 @@ class Trace:
         """No answer came of it."""
         self.record.state, self.record.status, self.record.error = "failed", error.status, error.message
 
-    def ended(self, spent: Spend) -> None:
+    def ended(self) -> None:
         """It is over, whatever came of it: the last word on what it cost."""
         self._call.closing = None
-        self._call.tokens = spent.tokens
-        self._spent(spent)
+        self._call.tokens = self._ledger.paid.tokens
+        self._spent(self._ledger.paid)
         if self.record.state not in ("done", "failed"):  # nobody waited for it
             self.record.state, self.record.status = "gone", 499
         self._write()
