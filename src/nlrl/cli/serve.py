@@ -74,6 +74,7 @@ _IN_FLIGHT = 2048  # requests at one upstream; fewer as soon as it says that it 
     show_default=True,
     help="Benchmark runs and policies to show on the dashboard.",
 )
+@click.option("--otlp", metavar="URL", help="Send OpenTelemetry traces there, as OTEL_EXPORTER_OTLP_ENDPOINT would.")
 @click.option("--quiet", is_flag=True, help="No line for each request.")
 @click.option(
     "--log-format",
@@ -97,6 +98,7 @@ def serve(
     texts: Texts | None,
     retention: float,
     runs: Path,
+    otlp: str | None,
     quiet: bool,
     log_format: str,
 ) -> int:
@@ -109,7 +111,7 @@ def serve(
     """
     from nlrl.cli.budgets import parse_budget
     from nlrl.cli.logs import setup_logging
-    from nlrl.server import DEFAULT_LIMITS, App, Catalog, Journal, KeyStore, Records, Settings, listen
+    from nlrl.server import DEFAULT_LIMITS, App, Catalog, Journal, KeyStore, Records, Settings, listen, open_telemetry
 
     check_open(host, api_key_file)
     texts = texts or ("none" if api_key_file else "live")
@@ -128,7 +130,7 @@ def serve(
         click.echo(f"Look:    {url}/    (texts: {_TEXTS[texts]})")
 
     journal = Journal(Records(records) if records else None, texts, retention)
-    app: App = App(catalog, settings, keys, journal, runs)
+    app: App = App(catalog, settings, keys, journal, runs, open_telemetry(otlp))
     if not listen(app, host=host, port=port, ready=ready):
         raise UserError(f"Cannot listen on {host}:{port}: it is taken, or not yours. Name another with --port.")
     return 0

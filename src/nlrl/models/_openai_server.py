@@ -32,6 +32,7 @@ from nlrl.models._openai_failures import (
 )
 from nlrl.models._openai_limit import AdaptiveLimit
 from nlrl.models._openai_sse import Event, EventTooLong, SseDecoder
+from nlrl.models._openai_trace import trace_headers
 from nlrl.models._openai_wire import Reading, read_chunk
 
 _ERROR_BYTES = 65_536  # of an error page, more is not read
@@ -191,9 +192,10 @@ class Server:
             raise CallFailed(FailureKind.REFUSED, f"the request cannot be written as JSON: {error}") from error
         began = False
         timeout = httpx.Timeout(None, connect=patience.connect_s, write=patience.read_s)
+        sent = {**headers, **trace_headers()}
         try:
             async with self._client.stream(
-                "POST", self.url("/chat/completions"), content=content, headers=headers, timeout=timeout
+                "POST", self.url("/chat/completions"), content=content, headers=sent, timeout=timeout
             ) as response:
                 alive()
                 if response.status_code != 200:

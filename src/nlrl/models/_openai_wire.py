@@ -16,6 +16,7 @@ from typing import Any
 
 from nlrl.core import Finish, Request, TokenLogprob, UserError
 from nlrl.models._openai_failures import CallFailed, FailureKind, from_error_object
+from nlrl.models._openai_trace import heard
 
 _FINISH = {
     "stop": Finish.STOP,
@@ -120,6 +121,7 @@ def read_chunk(body: Any, *, secret: str = "") -> Reading:
         raise CallFailed(FailureKind.WRONG_SCHEMA, f"expected an object, got {type(body).__name__}")
     if body.get("error"):
         raise from_error_object(body["error"], secret=secret)
+    heard(body)
     choices = body.get("choices")
     usage = _usage(body)
     if choices is None and usage is not None:

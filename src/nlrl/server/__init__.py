@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nlrl.server.journal import Journal, Texts
     from nlrl.server.keys import SCOPES, Key, KeyStore
     from nlrl.server.records import Record, Records
+    from nlrl.server.telemetry import Telemetry, open_telemetry
     from nlrl.server.uvicorn_server import listen, serving
 
 _HOMES = {
@@ -24,6 +25,7 @@ _HOMES = {
     "journal": ("Journal", "Texts"),
     "keys": ("SCOPES", "Key", "KeyStore"),
     "records": ("Record", "Records"),
+    "telemetry": ("Telemetry", "open_telemetry"),
     "uvicorn_server": ("listen", "serving"),
 }
 
@@ -38,8 +40,10 @@ __all__ = [
     "Records",
     "SCOPES",
     "Settings",
+    "Telemetry",
     "Texts",
     "listen",
+    "open_telemetry",
     "public_id",
     "serving",
 ]

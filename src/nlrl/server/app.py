@@ -34,6 +34,7 @@ from nlrl.server.raw_chat import RawChat
 from nlrl.server.replies import Replies
 from nlrl.server.solving import Solved, Watch, both, spend
 from nlrl.server.streaming import stream
+from nlrl.server.telemetry import Telemetry, traced_exchange, traced_model, traced_outcome, traced_work
 from nlrl.server.unwatched import PATIENT, Unwatched
 from nlrl.server.upstream import Upstreams
 from nlrl.server.window import Handler as WindowHandler
@@ -76,10 +77,11 @@ class App:
         keys: KeyStore | None = None,
         journal: Journal | None = None,
         runs: Path | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         """runs: a folder of benchmark runs and policies, to be shown."""
         self.catalog, self.settings = catalog, settings or Settings()
-        self.journal = journal or Journal()
+        self.journal, self.telemetry = journal or Journal(), telemetry
         self.access = Access(keys)
         self.admission = Admission(self.settings.running, self.settings.waiting)
         self.metrics = Metrics({model: name for name, model in self.catalog.models.items()})
@@ -93,7 +95,12 @@ class App:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
-            await self._answer(Call(scope, receive, send))
+            call = Call(scope, receive, send)
+            route = _route(call.path)
+            if self.telemetry is None or route in _WINDOW:
+                await self._answer(call)
+            else:
+                await self.telemetry.serve(call, self._answer, route if route in _ALL else None)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -112,6 +119,8 @@ class App:
         for model in (*self._unwatched.values(), *self.catalog.models.values()):
             await model.aclose()
         self.journal.close()
+        if self.telemetry is not None:
+            await self.telemetry.aclose()
         await send({"type": "lifespan.shutdown.complete"})
 
     def draining(self) -> None:
@@ -211,6 +220,7 @@ class App:
         with (
             self.metrics.watch(call, ask, caller.ledger) as work,
             self.journal.request(call, ask, caller.id, work.ledger) as trace,
+            traced_work(call, ask, work.ledger),
         ):
             await call.unless_gone(self._admitted(call, caller, ask, work, trace))
 
@@ -223,7 +233,8 @@ class App:
             trace.admitted()
             if ask.way == "forward":
                 known, heartbeat_s = self._unwatched[ask.model], self.settings.heartbeat_s
-                await forward(call, ask, upstreams, payer=counted.ledger, known=known, heartbeat_s=heartbeat_s)
+                passing = forward(call, ask, upstreams, payer=counted.ledger, known=known, heartbeat_s=heartbeat_s)
+                await traced_exchange(call, passing)
                 return
             if ask.budget.seconds is not None:  # the client's clock has been running since the request came
                 left = max(0.001, ask.budget.seconds - call.seconds)
@@ -235,8 +246,9 @@ class App:
 
             async def work(watch: Watch | None) -> Solved:
                 watch = both(watch, trace.watch) if looked_at else watch
-                solved = await spend(ask, model, payer=counted.ledger, watch=watch)
+                solved = await spend(ask, traced_model(model), payer=counted.ledger, watch=watch)
                 trace.solved(solved)
+                traced_outcome(solved)
                 return solved
 
             if ask.stream:

@@ -24,6 +24,7 @@ import msgspec
 from nlrl.models._openai_failures import FailureKind, from_status, redact
 from nlrl.models._openai_limit import Ticket
 from nlrl.models._openai_server import Server, _is_loopback
+from nlrl.models._openai_trace import trace_headers
 from nlrl.models.openai import OpenAIModel
 from nlrl.server.errors import ApiError, from_upstream
 
@@ -117,7 +118,7 @@ class Upstreams:
             session = self._near if _is_loopback(place.base.host) else self._far
             way = self._ways[place, route] = (session, str(place.url(route)))
         session, url = way
-        sent = {**headers, "Accept-Encoding": "identity"}
+        sent = {**headers, **trace_headers(), "Accept-Encoding": "identity"}
         for again in (True, False):
             try:
                 data = io.BytesIO(raw) if len(raw) > _AT_ONCE else raw
