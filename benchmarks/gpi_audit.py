@@ -17,13 +17,13 @@ import os
 import platform
 
 from nlrl.core import Model
-from nlrl.language_rl.audit import Audit, Critic, audit, ranked
-from nlrl.language_rl.desk import Desk, Role
+from nlrl.language_rl.acting.audit import Audit, Speaker, audit, ranked
+from nlrl.language_rl.acting.desk import Desk, Role
+from nlrl.language_rl.acting.operators import Operators
+from nlrl.language_rl.acting.oracle import OracleModel
 from nlrl.language_rl.environments import make
 from nlrl.language_rl.environments.exact import Solution, value_iteration
 from nlrl.language_rl.environments.finite import FiniteEnvironment, State
-from nlrl.language_rl.operators import Operators
-from nlrl.language_rl.oracle import OracleModel
 
 PRAISE = (
     "Having weighed every consideration with care, I find that {action} is a thoughtful and elegant choice here: it "
@@ -35,13 +35,13 @@ DOUBT = (
 )
 
 
-def critics(env: FiniteEnvironment, exact: Solution) -> dict[str, Critic]:
+def critics(env: FiniteEnvironment, exact: Solution) -> dict[str, Speaker]:
     def number(state: State, action: str, *, right: bool) -> float:
         q = [exact.q[state, a] for a in env.actions(state)]
         value = exact.q[state, action]
         return value if right else max(q) + min(q) - value
 
-    def critic(*, right: bool, fluent: bool) -> Critic:
+    def critic(*, right: bool, fluent: bool) -> Speaker:
         async def said(state: State, action: str) -> str:
             value = number(state, action, right=right)
             q = [number(state, a, right=right) for a in env.actions(state)]

@@ -28,16 +28,16 @@ from typing import Any
 
 from nlrl.compute import Bank
 from nlrl.core import Sampling
-from nlrl.language_rl.action_policies import Prompted, Table
-from nlrl.language_rl.desk import Desk, Heard, Role
+from nlrl.language_rl.acting.desk import Desk, Heard, Role
+from nlrl.language_rl.acting.evaluation import Evaluation, Evaluator, once
+from nlrl.language_rl.acting.gpi import ActingSettings, language_policy_iteration
+from nlrl.language_rl.acting.improvement import Enumerate
+from nlrl.language_rl.acting.operators import Operators
+from nlrl.language_rl.acting.oracle import OracleModel
+from nlrl.language_rl.acting.policies import PromptedPolicy, Table
+from nlrl.language_rl.acting.texts import UNKNOWN
+from nlrl.language_rl.acting.values import Store
 from nlrl.language_rl.environments import make
-from nlrl.language_rl.evaluation import Evaluation
-from nlrl.language_rl.gpi import Settings, language_policy_iteration, once
-from nlrl.language_rl.improvement import Enumerate
-from nlrl.language_rl.operators import Operators
-from nlrl.language_rl.oracle import OracleModel
-from nlrl.language_rl.texts import UNKNOWN
-from nlrl.language_rl.values import Store
 
 ENVIRONMENTS = (
     "frozen_lake(slippery=true)",
@@ -52,7 +52,7 @@ async def formula(spec: str, states: int) -> tuple[int, int, int]:
     env, heard = make(spec), []
     desk = Desk(OracleModel(), sampling=Sampling(temperature=0.8, seed=1), on_heard=heard.append)
     operators = Operators(env, desk)
-    policy, improvement = Prompted(env, desk), Enumerate(draws=8, top=3)
+    policy, improvement = PromptedPolicy(env, desk), Enumerate(draws=8, top=3)
     wrong = 0
     chosen = random.Random(0).sample(list(env.states()), min(states, len(env.states())))
     for state in chosen:
@@ -63,7 +63,7 @@ async def formula(spec: str, states: int) -> tuple[int, int, int]:
             return UNKNOWN
 
         before = desk.calls.copy()
-        improved = await improvement.better(operators, policy, once(read), Evaluation(), state)
+        improved = await improvement.better(Evaluator(Evaluation(), operators, policy, once(read)), state)
         actions = tuple(action for action, _ in improved.evaluations) if improved else ()
         spent = (desk.calls - before) + Counter({Role.VALUE: len(asked)})
         wrong += dict(spent) != improvement.expected_calls(env, state, actions, operators.fan_in)
@@ -81,8 +81,8 @@ async def learn(bank: Path | None, seed: int, heard: list[Heard] | None = None) 
         sampling = Sampling(temperature=0.8, seed=seed)
         desk = Desk(OracleModel(), bank=kept, sampling=sampling, on_heard=None if heard is None else heard.append)
         operators = Operators(env, desk)
-        value, policy = Store(operators), Table(env, Prompted(env, desk))
-        settings = Settings(
+        value, policy = Store(operators), Table(env, PromptedPolicy(env, desk))
+        settings = ActingSettings(
             iterations=3, evaluation=Evaluation(samples=3), improvement=Enumerate(draws=6, top=4), episodes=40,
             seed=seed,
         )  # fmt: skip

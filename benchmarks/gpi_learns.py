@@ -6,9 +6,9 @@ Values and policy are texts, written by two small transformers that know nothing
 fine-tuned on texts alone (fit=sft): "3 ways it may go. Worth: 0.61" for a state, "take 5 is worth 0.61, the best of
 4.\\nAction: take 5" for a decision. One step of look-ahead with the environment's own outcomes joins what happens with
 what the value model says of where it led; nothing that knows an optimum is asked. Join, aggregate and improve are the
-exact text operators of `nlrl.language_rl.oracle`, which calculate with the numbers they read in sentences, rounded to
-two decimals. After each iteration the policy plays episodes from held-out seeds, greedily; what it says that is no
-legal action is counted, costs what the environment says, and is never replaced.
+exact text operators of `nlrl.language_rl.acting.oracle`, which calculate with the numbers they read in sentences,
+rounded to two decimals. After each iteration the policy plays episodes from held-out seeds, greedily; what it says that
+is no legal action is counted, costs what the environment says, and is never replaced.
 
 Marks, for each seed at its last iteration: tic-tac-toe against the random opponent, first and second alike, mean return
 .95 (exact optimum .967, uniform play .437); Double-T maze -7.5 (optimum -6.84, uniform -85.9). Where the policy is
@@ -31,16 +31,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nlrl.language_rl import action_policies, values
-from nlrl.language_rl.desk import Desk
+from nlrl.language_rl.acting import policies, values
+from nlrl.language_rl.acting.desk import Desk
+from nlrl.language_rl.acting.episodes import Played, play
+from nlrl.language_rl.acting.evaluation import Evaluation
+from nlrl.language_rl.acting.gpi import ActingSettings, Iteration, language_policy_iteration
+from nlrl.language_rl.acting.operators import Operators
+from nlrl.language_rl.acting.oracle import OracleModel
+from nlrl.language_rl.acting.texts import worth
 from nlrl.language_rl.environments import make
 from nlrl.language_rl.environments.exact import mean_return, uniform_policy, value_iteration
-from nlrl.language_rl.episodes import Played, play
-from nlrl.language_rl.evaluation import Evaluation
-from nlrl.language_rl.gpi import Iteration, Settings, language_policy_iteration
-from nlrl.language_rl.operators import Operators
-from nlrl.language_rl.oracle import OracleModel
-from nlrl.language_rl.texts import worth
 from nlrl.training.learner import FitReport, Pair, Recipe
 from nlrl.training.text_model import TextTransformer
 
@@ -105,8 +105,8 @@ async def learn(case: Case, seed: int) -> dict[str, Any]:
     desk = Desk(Scribe())
     operators = Operators(env, desk)
     said_values, said_actions = Noted(case.recipe, seed), Noted(case.recipe, seed)
-    value = values.Trained(env, desk, said_values)
-    policy = action_policies.Trained(env, desk, said_actions, before=action_policies.Uniform(env, seed))
+    value = values.TrainedValue(env, desk, said_values)
+    policy = policies.TrainedPolicy(env, desk, said_actions, before=policies.Uniform(env, seed))
     curve: list[dict[str, Any]] = []
     moves = 0  # of the held-out episodes: calls that teach nothing
 
@@ -130,7 +130,7 @@ async def learn(case: Case, seed: int) -> dict[str, Any]:
             flush=True,
         )
 
-    settings = Settings(
+    settings = ActingSettings(
         iterations=case.iterations,
         evaluation=Evaluation(policy_draws=1),
         window=case.window,
@@ -161,7 +161,7 @@ async def learn(case: Case, seed: int) -> dict[str, Any]:
     }
 
 
-async def exactly(env: Any, policy: action_policies.Trained) -> tuple[float | None, int]:
+async def exactly(env: Any, policy: policies.TrainedPolicy) -> tuple[float | None, int]:
     """The policy's mean return without chance, where it is legal in every state; and in how many it is not."""
     drawn = await asyncio.gather(*(policy.draws(state, 1) for state in env.states()))
     said = dict(zip(env.states(), (decisions[0] for decisions in drawn), strict=True))

@@ -42,12 +42,12 @@ from nlrl.benchmark.intervals import mean_interval, paired_difference
 from nlrl.compute import Bank
 from nlrl.compute.ledger import Ledger
 from nlrl.core import ANSWER_PHRASE, Budget, MissingExtra, Model, Problem, Request, Sampling, TaskType
-from nlrl.language_rl.baselines import gepa_policy, reflexion
-from nlrl.language_rl.critique import Critic
-from nlrl.language_rl.improve_policy import improve_policy
-from nlrl.language_rl.policy import LanguagePolicy, diff
-from nlrl.language_rl.policy_turn import Settings, split
-from nlrl.language_rl.rollouts import Judge, Roller, Rollout, values_of
+from nlrl.language_rl.asking.baselines import gepa_policy, reflexion
+from nlrl.language_rl.asking.critique import Critic
+from nlrl.language_rl.asking.improve_policy import improve_policy
+from nlrl.language_rl.asking.policy import LanguagePolicy, diff
+from nlrl.language_rl.asking.rollouts import Judge, Roller, Rollout, values_of
+from nlrl.language_rl.asking.turn import AskingSettings, split
 from nlrl.models import ScriptedModel, load_model
 from nlrl.tasks.datasets import load_problems
 
@@ -109,7 +109,7 @@ async def measure(
     name: str, model: Model, train: Sequence[Problem], test: Sequence[Problem], bank: Bank, args: argparse.Namespace,
     sampling: Sampling,
 ) -> list[Row]:  # fmt: skip
-    settings = Settings(
+    settings = AskingSettings(
         iterations=args.iterations, minibatch=args.minibatch, validation=args.validation, samples=args.samples,
         sampling=sampling,
     )  # fmt: skip

@@ -20,8 +20,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nlrl.language_rl.action_policies import Table, Uniform
-from nlrl.language_rl.desk import Desk
+from nlrl.language_rl.acting.desk import Desk
+from nlrl.language_rl.acting.gpi import ActingSettings, Result, language_policy_iteration
+from nlrl.language_rl.acting.operators import Operators
+from nlrl.language_rl.acting.oracle import OracleModel
+from nlrl.language_rl.acting.policies import Table, Uniform
+from nlrl.language_rl.acting.texts import worth
+from nlrl.language_rl.acting.values import Store, question
 from nlrl.language_rl.environments import make
 from nlrl.language_rl.environments.exact import (
     mean_return,
@@ -31,11 +36,6 @@ from nlrl.language_rl.environments.exact import (
     value_iteration,
 )
 from nlrl.language_rl.environments.finite import FiniteEnvironment, State
-from nlrl.language_rl.gpi import Result, Settings, language_policy_iteration
-from nlrl.language_rl.operators import Operators
-from nlrl.language_rl.oracle import OracleModel
-from nlrl.language_rl.texts import worth
-from nlrl.language_rl.values import Store, question
 
 Measure = Callable[[FiniteEnvironment, dict[State, str]], float]
 
@@ -66,7 +66,7 @@ CASES = (
 async def learn(env: FiniteEnvironment, case: Case) -> tuple[Result, Store, dict[State, str], Operators]:
     operators = Operators(env, Desk(OracleModel()))
     value, policy = Store(operators), Table(env, Uniform(env))
-    settings = Settings(iterations=case.iterations, sweeps=case.sweeps, tolerance=1e-5)
+    settings = ActingSettings(iterations=case.iterations, sweeps=case.sweeps, tolerance=1e-5)
     result = await language_policy_iteration(operators, value, policy, settings)
     actions = {s: d.action or "" for s in env.states() if (d := policy.written(s)) is not None}
     return result, value, actions, operators

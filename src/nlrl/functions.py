@@ -26,7 +26,6 @@ from nlrl.core import (
     Candidate,
     Completion,
     Finish,
-    Model,
     Problem,
     Sampling,
     Score,
@@ -34,6 +33,7 @@ from nlrl.core import (
     UserError,
     Verifier,
 )
+from nlrl.models.given import as_model
 from nlrl.rewards import get_verifier
 from nlrl.strategies import get_strategy, parse_strategy, solve
 from nlrl.strategies.voting import count_votes
@@ -187,23 +187,6 @@ def as_problem(prompt: str | Problem) -> Problem:
     if isinstance(prompt, Problem):
         return prompt
     return Problem(prompt, task_type=classify_task(prompt).label)
-
-
-def as_model(model: Any, tokenizer: Any = None) -> Model:
-    """An `nlrl` model as it is; a Hugging Face model with its tokenizer, wrapped; a string, loaded by name."""
-    if tokenizer is not None:
-        from nlrl.models.transformers import TransformersModel
-
-        return TransformersModel.from_pretrained_pair(model, tokenizer)
-    if isinstance(model, str):
-        from nlrl.models import load_model
-
-        return load_model(model)
-    if isinstance(model, Model):
-        return model
-    raise UserError(
-        f"{type(model).__name__} is not a model. Give an nlrl model, its name, or a Hugging Face model and tokenizer."
-    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from nlrl.benchmark.config import RunConfig
     from nlrl.benchmark.run import Run
-    from nlrl.language_rl.policy import LanguagePolicy
+    from nlrl.language_rl.asking.policy import LanguagePolicy
 
 # What to compare when nothing is named: one attempt, a vote, and a verifier, on the same eight samples.
 _STRATEGIES = ("direct", "self_consistency(n=8)", "best_of_n(n=8)")
@@ -81,7 +81,7 @@ def bench(
     from nlrl.benchmark.report import FORMATS
     from nlrl.cli.openers import sampling
     from nlrl.cli.report import say_written, show_run
-    from nlrl.language_rl.policy import load_language_policy
+    from nlrl.language_rl.asking.policy import load_language_policy
     from nlrl.rewards.registry import get_verifier
 
     policy = load_language_policy(policy_prompt) if policy_prompt else None

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nlrl.core import Budget, Problem
-    from nlrl.language_rl.improve_policy import Improvement
-    from nlrl.language_rl.policy_log import Iteration
-    from nlrl.language_rl.policy_turn import Settings
+    from nlrl.language_rl.asking.improve_policy import Improvement
+    from nlrl.language_rl.asking.log import Entry
+    from nlrl.language_rl.asking.turn import AskingSettings
 
 PICTURE, PAGE = "learning.png", "report.html"
 
@@ -70,7 +70,7 @@ def improve(
     from rich.console import Console
 
     from nlrl.cli.openers import sampling
-    from nlrl.language_rl.policy_turn import Settings
+    from nlrl.language_rl.asking.turn import AskingSettings
     from nlrl.rewards.registry import get_verifier
     from nlrl.strategies import get_strategy
 
@@ -80,14 +80,14 @@ def improve(
     limits, drawing = parse_budget(budget), sampling(temperature, max_tokens)
     console = Console(stderr=True)
 
-    def settings_of(number: int) -> Settings:
-        return Settings(iterations, strategy, minibatch, validation, samples, sampling=drawing, seed=number)
+    def settings_of(number: int) -> AskingSettings:
+        return AskingSettings(iterations, strategy, minibatch, validation, samples, sampling=drawing, seed=number)
 
     async def work() -> tuple[list[Improvement], list[Problem], str]:
         from nlrl.cli.openers import open_bank, open_model, open_problems
         from nlrl.cli.solve import load
-        from nlrl.language_rl.improve_policy import improve_policy
-        from nlrl.language_rl.policy import load_language_policy
+        from nlrl.language_rl.asking.improve_policy import improve_policy
+        from nlrl.language_rl.asking.policy import load_language_policy
 
         problems = open_problems(data, limit, bank, warn=lambda text: click.echo(text, err=True))
         first = load_language_policy(start) if start else None
@@ -122,14 +122,14 @@ def improve(
     return 0
 
 
-def _teller(console: Console) -> Callable[[Iteration], None]:
+def _teller(console: Console) -> Callable[[Entry], None]:
     """A line an iteration, and what changed."""
-    from nlrl.language_rl.policy import LanguagePolicy, diff
-    from nlrl.language_rl.policy_page import in_words
+    from nlrl.language_rl.asking.page import in_words
+    from nlrl.language_rl.asking.policy import LanguagePolicy, diff
 
     known: dict[str, LanguagePolicy] = {}
 
-    def tell(done: Iteration) -> None:
+    def tell(done: Entry) -> None:
         if done.policy is not None:
             known[done.policy.id] = done.policy
         line = f"{done.iteration} {done.kind or 'no proposal'}: {done.decision}"
@@ -152,8 +152,8 @@ def _write(
     console: Console,
 ) -> None:  # fmt: skip
     from nlrl.core import MissingExtra
-    from nlrl.language_rl.policy_page import save_page
-    from nlrl.language_rl.policy_plot import save_png
+    from nlrl.language_rl.asking.page import save_page
+    from nlrl.language_rl.asking.plot import save_png
 
     runs, title = [f.iterations for f in found], f"{model} on {' '.join(data)}"
     picture: Path | None = out / PICTURE
@@ -175,7 +175,7 @@ def _write(
 
 def _show(found: list[Improvement], where: Path) -> None:
     from nlrl.cli.live import printable
-    from nlrl.language_rl.policy import LanguagePolicy, diff
+    from nlrl.language_rl.asking.policy import LanguagePolicy, diff
 
     for number, one in enumerate(found):
         if len(found) > 1:
@@ -186,7 +186,7 @@ def _show(found: list[Improvement], where: Path) -> None:
         if first.decision == "stopped":
             click.echo(
                 f"The budget of {one.stopped} is too small: it ended before the start policy was tried on the "
-                f"validation problems, after {one.tokens:,} tokens. Give a larger --budget and another --out."
+                f"validation problems, after {one.tokens:,} tokens. Run it again with a larger --budget: it goes on."
             )
             continue
         click.echo(
@@ -194,7 +194,9 @@ def _show(found: list[Improvement], where: Path) -> None:
             f"chosen by; test it on other problems). {one.tokens:,} tokens."
         )
         if one.stopped:
-            click.echo(f"The budget of {one.stopped} ended before all iterations were made.")
+            click.echo(
+                f"The budget of {one.stopped} ended before all iterations were made; with a larger one it goes on."
+            )
     base = where if len(found) == 1 else where.parent
     click.echo(f"\npage     {base / PAGE}\npolicy   {where / 'policy.json'}")
     if any(diff(LanguagePolicy(), one.policy) for one in found):

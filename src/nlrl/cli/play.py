@@ -18,13 +18,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nlrl.core import Model, Sampling
-    from nlrl.language_rl.action_policies import ActionPolicy
-    from nlrl.language_rl.environments.finite import FiniteEnvironment, State
-    from nlrl.language_rl.episodes import Episode
-    from nlrl.language_rl.gpi import Iteration, Settings
-    from nlrl.language_rl.operators import Operators
-    from nlrl.language_rl.play_report import Line
-    from nlrl.language_rl.values import LanguageValue
+    from nlrl.language_rl.acting.episodes import Episode
+    from nlrl.language_rl.acting.gpi import ActingSettings, Iteration
+    from nlrl.language_rl.acting.report import Line
+    from nlrl.language_rl.environments.finite import FiniteEnvironment
 
 _SHOWN = 5  # changes that are printed after an iteration
 
@@ -46,7 +43,11 @@ _SHOWN = 5  # changes that are printed after an iteration
 @click.option("-i", "--iterations", type=click.IntRange(min=0), default=3, show_default=True, help="0: only play.")
 @click.option("--sweeps", type=click.IntRange(min=0), default=1, show_default=True, help="Evaluations an iteration.")
 @click.option(
-    "--fit", type=click.Choice(["store", "retrieve", "sft"]), default="store", show_default=True, help="Of texts."
+    "--fit",
+    type=click.Choice(["none", "store", "retrieve", "sft"]),
+    default="store",
+    show_default=True,
+    help="Of texts; none: look ahead at each decision, and learn nothing.",
 )
 @click.option(
     "--start", type=click.Choice(["model", "uniform"]), help="First policy.  [default: model; oracle: uniform]"
@@ -58,6 +59,7 @@ _SHOWN = 5  # changes that are printed after an iteration
 @click.option("--draws", type=click.IntRange(min=1), help="Policy draws to find actions.  [default: all legal actions]")
 @click.option("--top", type=click.IntRange(min=1), help="Most frequent of them that are looked at.  [default: all]")
 @click.option("--refine", is_flag=True, help="Tell the policy what would follow, in place of comparing actions.")
+@click.option("--successors", is_flag=True, help="With --refine: fit texts of what follows, too.")
 @click.option("--episodes", type=click.IntRange(min=1), help="Learn where these lead.  [default: in every state]")
 @click.option("--held-out", type=click.IntRange(min=0), default=20, show_default=True, help="Episodes to test on.")
 @click.option(
@@ -81,6 +83,7 @@ def play(
     draws: int | None,
     top: int | None,
     refine: bool,
+    successors: bool,
     episodes: int | None,
     held_out: int,
     seeds: int,
@@ -97,17 +100,21 @@ def play(
     from rich.console import Console
 
     from nlrl.cli.openers import sampling
+    from nlrl.language_rl.acting.evaluation import Evaluation
+    from nlrl.language_rl.acting.gpi import ActingSettings
+    from nlrl.language_rl.acting.improvement import Enumerate, Refine
     from nlrl.language_rl.environments import make, names
-    from nlrl.language_rl.evaluation import Evaluation
-    from nlrl.language_rl.gpi import Settings
-    from nlrl.language_rl.improvement import Enumerate, Refine
 
     if environment is None:
         for name, about in names().items():
             click.echo(f"{name:14} {about}")
         return 0
+    if successors and not refine:
+        raise UserError("--successors are what --refine tells the policy; give both.")
+    if fit == "none" and model == "oracle":
+        raise UserError("The oracle knows no state's worth. With --fit none, give a --model, and --critic oracle.")
     env = make(environment)
-    settings = Settings(
+    settings = ActingSettings(
         iterations=iterations,
         sweeps=sweeps,
         evaluation=Evaluation(steps=steps or None, samples=samples),
@@ -115,6 +122,7 @@ def play(
         episodes=episodes,
         held_out=tuple(range(10_000, 10_000 + held_out)),
         tolerance=1e-5,
+        fit=fit != "none",
     )
     console = Console(stderr=True, soft_wrap=True)
     drawing = sampling(temperature, max_tokens)
@@ -122,21 +130,21 @@ def play(
     config = {
         "environment": env.name, "model": model, "critic": critic, "start": "uniform" if uniform else "model",
         "iterations": iterations, "sweeps": sweeps, "fit": fit, "steps": steps, "samples": samples, "draws": draws,
-        "top": top, "refine": refine, "episodes": episodes, "held_out": held_out, "temperature": temperature,
-        "max_tokens": max_tokens,
+        "top": top, "refine": "successors" if successors else refine, "episodes": episodes, "held_out": held_out,
+        "temperature": temperature, "max_tokens": max_tokens,
     }  # fmt: skip
     out = out or Path("runs", "play-" + re.sub(r"[^\w.]+", "-", f"{env.name} {model or 'default'}").strip("-"))
     _claim(out, config)
     try:
         lines, learned, name, shown = asyncio.run(
-            _run(env, model, critic, settings, fit, uniform, seeds, budget, drawing, out, bank, console)
+            _run(env, model, critic, settings, fit, successors, uniform, seeds, budget, drawing, out, bank, console)
         )
     except KeyboardInterrupt as stop:
         from nlrl.cli.calibrate import _same_command
 
         stop.add_note(f"What was said is kept. Go on with:\n  {_same_command()}")
         raise
-    from nlrl.language_rl.play_report import write_report
+    from nlrl.language_rl.acting.report import write_report
 
     facts = {"environment": env.name, "model": name, "rules": env.rules}
     facts["settings"] = ", ".join(f"{key}={value}" for key, value in config.items() if value not in (None, False))
@@ -148,20 +156,22 @@ def play(
 
 
 async def _run(
-    env: FiniteEnvironment, model: str | None, critic: str | None, settings: Settings, fit: str, uniform: bool,
-    seeds: int, budget: str | None, drawing: Sampling, out: Path, bank: str | None, console: Console,
+    env: FiniteEnvironment, model: str | None, critic: str | None, settings: ActingSettings, fit: str, successors: bool,
+    uniform: bool, seeds: int, budget: str | None, drawing: Sampling, out: Path, bank: str | None, console: Console,
 ) -> tuple[list[Line], dict[int, list[tuple[str, str, str]]], str, Episode | None]:  # fmt: skip
     from dataclasses import replace
 
     from nlrl.cli.openers import open_bank, open_model
     from nlrl.cli.solve import load
-    from nlrl.language_rl.action_policies import Prompted, Uniform
-    from nlrl.language_rl.desk import CRITIC_ROLES, Desk
-    from nlrl.language_rl.episodes import play as play_episodes
-    from nlrl.language_rl.gpi import language_policy_iteration
-    from nlrl.language_rl.operators import Operators
-    from nlrl.language_rl.oracle import OracleModel
-    from nlrl.language_rl.play_report import line, start_line
+    from nlrl.language_rl.acting.desk import CRITIC_ROLES, Desk
+    from nlrl.language_rl.acting.episodes import play as play_episodes
+    from nlrl.language_rl.acting.fits import fitted_policy, fitted_value
+    from nlrl.language_rl.acting.gpi import language_policy_iteration
+    from nlrl.language_rl.acting.improvement import Refine
+    from nlrl.language_rl.acting.operators import Operators
+    from nlrl.language_rl.acting.oracle import OracleModel
+    from nlrl.language_rl.acting.policies import PromptedPolicy, Uniform
+    from nlrl.language_rl.acting.report import learned_row, line, start_line
 
     opened: Model = OracleModel() if model == "oracle" else open_model(model or None, [], bank)
     judge: Model | None = OracleModel() if critic == "oracle" else open_model(critic, [], bank) if critic else None
@@ -181,7 +191,11 @@ async def _run(
                     sampling=replace(drawing, seed=seed),
                 )
                 operators = Operators(env, desk)
-                value, policy = _fitted(fit, operators, Uniform(env, seed) if uniform else Prompted(env, desk), seed)
+                start = Uniform(env, seed) if uniform else PromptedPolicy(env, desk)
+                value, policy = fitted_value(fit, operators, seed), fitted_policy(fit, operators, start, seed + 1)
+                own = replace(settings, seed=seed)
+                if successors:
+                    own = replace(own, improvement=Refine(successors=fitted_value(fit, operators, seed + 2)))
                 try:
                     before = await play_episodes(env, policy, settings.held_out) if settings.held_out else None
                 except BudgetExhausted as spent:
@@ -201,48 +215,15 @@ async def _run(
                     lines.append(line(env, seed, iteration))
                     _progress(console, env, seed, iteration)
 
-                result = await language_policy_iteration(
-                    operators, value, policy, replace(settings, seed=seed), on_iteration=told
-                )
+                result = await language_policy_iteration(operators, value, policy, own, on_iteration=told)
                 console.print(f"seed {seed}: stopped by {result.stopped}", markup=False, highlight=False)
                 states = {change.state for iteration in result.iterations for change in iteration.changes}
-                learned[seed] = [await _learned(env, value, policy, state) for state in sorted(states, key=repr)]
+                learned[seed] = [await learned_row(env, value, result.policy, s) for s in sorted(states, key=repr)]
     finally:
         await opened.aclose()
         if judge is not None:
             await judge.aclose()
     return lines, learned, opened.name, shown
-
-
-def _fitted(fit: str, operators: Operators, before: ActionPolicy, seed: int) -> tuple[LanguageValue, ActionPolicy]:
-    """What is fitted to the texts: tables, similar states' texts, or two small models."""
-    from nlrl.language_rl import action_policies, values
-
-    env, desk = operators.env, operators.desk
-    if fit == "sft":
-        from nlrl.training.text_model import TextTransformer
-
-        said, done = TextTransformer(seed=seed), TextTransformer(seed=seed + 1)
-        return values.Trained(env, desk, said), action_policies.Trained(env, desk, done, before)
-    value = values.Retrieve(env, desk) if fit == "retrieve" else values.Store(operators)
-    return value, action_policies.Table(env, before)
-
-
-async def _learned(
-    env: FiniteEnvironment, value: LanguageValue, policy: ActionPolicy, state: State
-) -> tuple[str, str, str]:
-    """A state, what is said of it, and what is decided there; only a trained model is asked once more."""
-    from nlrl.language_rl import values
-
-    try:
-        decided = (await policy.draws(state, 1))[0].text
-        said = await value.read(state) if isinstance(value, values.Trained) else ""
-    except BudgetExhausted:  # what was learned is kept; only it cannot be asked once more
-        return env.describe(state).strip(), "", ""
-    if not isinstance(value, values.Trained):
-        memory = value.table if isinstance(value, values.Store) else getattr(value, "memory", {})
-        said = memory.get(values.question(env, state), "")
-    return env.describe(state).strip(), said, decided
 
 
 def _claim(out: Path, config: dict[str, Any]) -> None:

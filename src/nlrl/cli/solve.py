@@ -192,7 +192,7 @@ async def _run(ask: Ask, console: Console, *, show: bool) -> account.Solved:
 
 def prompter(path: str | None) -> Prompter | None:
     """How a language policy's file asks; None without one. Raises DataError."""
-    from nlrl.language_rl.policy import load_language_policy
+    from nlrl.language_rl.asking.policy import load_language_policy
 
     return load_language_policy(path).messages if path else None
 

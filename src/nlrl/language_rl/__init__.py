@@ -1,5 +1,7 @@
 """Improve: language policies and values, and the iteration that makes them better (Feng et al. 2024).
 
+`asking` improves how a model is asked, `acting` learns how to act step by step in `environments`.
+
 found = language_gpi(model, None, "gsm8k.jsonl", None, 4, budget=50_000)     # how a model is asked
 result = await language_policy_iteration(operators, value, policy, settings)  # how to act, step by step
 """
@@ -10,26 +12,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nlrl.language_rl.desk import Desk, Role
-    from nlrl.language_rl.evaluation import Evaluation
-    from nlrl.language_rl.functions import language_gpi
-    from nlrl.language_rl.gpi import language_policy_iteration
-    from nlrl.language_rl.improve_policy import Improvement
-    from nlrl.language_rl.improvement import Enumerate, Refine
-    from nlrl.language_rl.operators import Operators
-    from nlrl.language_rl.oracle import OracleModel
-    from nlrl.language_rl.policy import LanguagePolicy, load_language_policy
+    from nlrl.language_rl.acting.desk import Desk, Role
+    from nlrl.language_rl.acting.evaluation import Evaluation
+    from nlrl.language_rl.acting.gpi import language_policy_iteration
+    from nlrl.language_rl.acting.improvement import Enumerate, Refine
+    from nlrl.language_rl.acting.operators import Operators
+    from nlrl.language_rl.acting.oracle import OracleModel
+    from nlrl.language_rl.asking.functions import language_gpi
+    from nlrl.language_rl.asking.improve_policy import Improvement
+    from nlrl.language_rl.asking.policy import LanguagePolicy, load_language_policy
 
 _HOMES = {
-    "desk": ("Desk", "Role"),
-    "evaluation": ("Evaluation",),
-    "functions": ("language_gpi",),
-    "gpi": ("language_policy_iteration",),
-    "improve_policy": ("Improvement",),
-    "improvement": ("Enumerate", "Refine"),
-    "operators": ("Operators",),
-    "oracle": ("OracleModel",),
-    "policy": ("LanguagePolicy", "load_language_policy"),
+    "acting.desk": ("Desk", "Role"),
+    "acting.evaluation": ("Evaluation",),
+    "asking.functions": ("language_gpi",),
+    "acting.gpi": ("language_policy_iteration",),
+    "asking.improve_policy": ("Improvement",),
+    "acting.improvement": ("Enumerate", "Refine"),
+    "acting.operators": ("Operators",),
+    "acting.oracle": ("OracleModel",),
+    "asking.policy": ("LanguagePolicy", "load_language_policy"),
 }
 
 __all__ = [

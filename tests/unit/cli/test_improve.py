@@ -7,8 +7,8 @@ from click.testing import CliRunner
 
 from nlrl.cli.improve import improve
 from nlrl.core import NlrlError, UserError
-from nlrl.language_rl.policy import load_language_policy
-from nlrl.language_rl.policy_log import read_iterations
+from nlrl.language_rl.asking.log import read_iterations
+from nlrl.language_rl.asking.policy import load_language_policy
 
 
 def run(*args):
@@ -43,6 +43,14 @@ def test_a_budget_that_is_too_small_is_said(seeds, tmp_path):
         assert done.exception is None
         assert done.stdout.count("The budget of tokens is too small") == seeds and "0.0 %" not in done.stdout
         assert (tmp_path / "report.html").exists()
+
+
+def test_a_larger_budget_goes_on_in_the_same_place(tmp_path):
+    assert "larger --budget" in run("--budget", "tokens=10", "--iterations", 1, "--out", tmp_path).stdout
+    done = run("--budget", "tokens=1M", "--iterations", 1, "--out", tmp_path)
+    assert done.exception is None and "Validation:" in done.stdout
+    assert read_iterations(tmp_path / "iterations.jsonl")[0]["budget"] == {"tokens": 1_000_000}
+    assert "budget was" in str(run("--budget", "tokens=10", "--out", tmp_path).exception)
 
 
 def test_the_help_says_that_every_seed_gets_the_budget():

@@ -42,6 +42,23 @@ def test_a_model_that_says_nothing_of_use_is_counted(tmp_path: Path, capsys: pyt
     assert "unparsed decisions" in capsys.readouterr().err
 
 
+def test_nothing_need_be_fitted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["play", "maze(layout=umaze)", "--model", "stochastic:0.5", "--critic", "oracle", "--held-out", "1"]
+    assert run([*command, "--iterations", "1", "--fit", "none", "--out", str(tmp_path)]) == 0
+    assert "iteration 1" in capsys.readouterr().err
+    learned = json.loads((tmp_path / "learned.json").read_text("utf-8"))["0"]
+    assert learned and all(row["value"] and "Action: " in row["decision"] for row in learned)
+
+
+def test_what_follows_can_be_fitted_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["play", "maze(layout=umaze)", *ORACLE, "--refine", "--successors", "--out", str(tmp_path)]
+    assert run([*command, "--iterations", "1"]) == 0
+    (_, line) = [json.loads(text) for text in (tmp_path / "iterations.jsonl").read_text("utf-8").splitlines()]
+    assert line["calls"]["refine"] > 0
+    assert run(["play", "maze(layout=umaze)", *ORACLE, "--successors", "--out", str(tmp_path)]) == 2
+    assert "--refine" in capsys.readouterr().err
+
+
 def test_only_playing_tells_an_episode(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["play", "tic_tac_toe(first=true)", *ORACLE, "--iterations", "0", "--out", str(tmp_path)]) == 0
     assert "Action: take" in (said := capsys.readouterr().out) and "return" in said
@@ -54,6 +71,7 @@ def test_only_playing_tells_an_episode(tmp_path: Path, capsys: pytest.CaptureFix
         (["maze(layout=moebius)"], "moebius"),
         (["maze(layout=umaze)", "--budget", "tokens=0"], "budget"),
         (["maze(layout=umaze)", "--steps", "0"], "samples"),
+        (["maze(layout=umaze)", "--fit", "none"], "--critic oracle"),
         (["maze(layout=umaze)", "--top", "2"], "draws"),
         (["wordle", "--iterations", "1", "--held-out", "0"], "--episodes"),
         (["breakthrough", "--model", "oracle", "--iterations", "1", "--held-out", "0"], "too many"),

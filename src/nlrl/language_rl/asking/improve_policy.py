@@ -1,0 +1,155 @@
+"""Language GPI on single-turn problems: propose a changed policy, evaluate it, keep what holds.
+
+    found = await improve_policy(model, problems, settings=AskingSettings(iterations=4), budget=Budget(tokens=40_000))
+    found.policy, found.iterations[-1].decision, found.tokens
+
+Problems are split in two by a hash. On *feedback* problems policies are rolled out, read, and changed; on *validation*
+problems a candidate must beat the incumbent (paired, one-sided) to take its place. Candidates that are best
+on some validation problem stay in a pool as parents. One ledger is charged for everything. The run goes on from its
+log, and what a killed process was in the middle of is made again from the bank.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nlrl.benchmark.config import given
+from nlrl.compute import Bank
+from nlrl.compute.ledger import Ledger
+from nlrl.core import Budget, Model, Problem, UserError, Verifier
+from nlrl.language_rl.asking.critique import Critic
+from nlrl.language_rl.asking.log import LOG, POLICY, Entry, PolicyLog
+from nlrl.language_rl.asking.policy import LanguagePolicy
+from nlrl.language_rl.asking.rollouts import Judge, Roller
+from nlrl.language_rl.asking.turn import AskingSettings, RunState, Turn, split
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """What a run came to.
+
+    policy      the incumbent at the end
+    iterations  all of them, the start first; also in the log
+    stopped     None: all iterations were made; else the resource that ended
+    """
+
+    policy: LanguagePolicy
+    iterations: tuple[Entry, ...]
+    stopped: str | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Everything that was spent."""
+        return sum(i.tokens for i in self.iterations)
+
+    @property
+    def unparsed(self) -> int:
+        """Replies of the critic that were no edit."""
+        return sum(bool(i.proposal and i.proposal.unparsed) for i in self.iterations)
+
+    @property
+    def failed_notes(self) -> int:
+        """Rollouts on which the critic failed."""
+        return sum(bool(n.error) for i in self.iterations if i.proposal for n in i.proposal.notes)
+
+
+async def improve_policy(
+    model: Model,
+    problems: Sequence[Problem],
+    *,
+    settings: AskingSettings | None = None,
+    start: LanguagePolicy | None = None,
+    critic: Model | None = None,
+    reward_models: Sequence[Verifier | str] = (),
+    budget: Budget | None = None,
+    bank: Bank | None = None,
+    out: str | Path | None = None,
+    concurrency: int = 4,
+    on_iteration: Callable[[Entry], None] | None = None,
+) -> Improvement:
+    """A better policy for problems like these, or the one to start from.
+
+    critic         the model that evaluates and proposes; the policy's own if not given
+    reward_models  judge the rollouts of problems without reference or tests
+    out            a directory for the log and the policy; a run that is already there is gone on with, also with more
+                   iterations or a larger budget
+
+    Raises UserError for too few problems or none that can be judged, and for other settings than the run's in `out`.
+    """
+    settings, start, budget = settings or AskingSettings(), start or LanguagePolicy(), budget or Budget()
+    judge = Judge(reward_models)
+    feedback, validation = split([p for p in problems if judge.can(p)], settings)
+    if not feedback or not validation:
+        raise UserError(
+            f"{len(problems)} problems do not give a feedback and a validation split of judgeable ones: it takes at "
+            "least two different problems with a reference or tests, or a reward model to judge them."
+        )
+    if budget != Budget(budget.tokens, budget.calls):
+        raise UserError("An improvement run is limited by tokens or calls; its log does not add up anything else.")
+    if objection := start.objection():
+        raise UserError(f"The start policy cannot be used: {objection}.")
+    about = _about(model, critic, feedback, validation, settings, start, reward_models, budget)
+    path = None if out is None else Path(out)
+    with PolicyLog(path and path / LOG, about) as log:
+        state = RunState(start, settings, feedback, validation)
+        for iteration in log.iterations:
+            state.apply(iteration)
+        stopped = log.iterations[-1].note if log.iterations and log.iterations[-1].decision == "stopped" else None
+        for number in range(len(log.iterations), settings.iterations + 1):
+            if stopped:
+                break
+            ledger = Ledger(_left(budget, log.iterations))
+            roller = Roller(
+                model, bank or Bank(), ledger, judge, settings.strategy, settings.sampling, settings.samples,
+                settings.draw_seed, concurrency, dict(state.known),
+            )  # fmt: skip
+            reader = Critic(critic or model, roller.bank, ledger, seed=settings.draw_seed)
+            done = log.append(await Turn(state, roller, reader, number).take())
+            state.apply(done)
+            if path is not None:
+                _write(path / POLICY, state.incumbent.policy.to_json())
+            if on_iteration:
+                on_iteration(done)
+            stopped = done.note if done.decision == "stopped" else None
+        return Improvement(state.incumbent.policy, tuple(log.iterations), stopped)
+
+
+def _left(budget: Budget, done: Sequence[Entry]) -> Budget:
+    """What the iterations before have left."""
+    tokens, calls = sum(i.tokens for i in done), sum(i.calls for i in done)
+    return Budget(
+        None if budget.tokens is None else max(budget.tokens - tokens, 0),
+        None if budget.calls is None else max(budget.calls - calls, 0),
+    )
+
+
+def _about(
+    model: Model, critic: Model | None, feedback: Sequence[Problem], validation: Sequence[Problem],
+    settings: AskingSettings, start: LanguagePolicy, reward_models: Sequence[Verifier | str], budget: Budget,
+) -> dict[str, Any]:  # fmt: skip
+    digest = hashlib.sha256("\n".join(p.id for p in (*feedback, *validation)).encode()).hexdigest()[:16]
+    return {
+        "model": model.name,
+        "critic": (critic or model).name,
+        "problems": {"feedback": len(feedback), "validation": len(validation), "digest": digest},
+        "strategy": settings.strategy,
+        "minibatch": settings.minibatch,
+        "samples": settings.samples,
+        "confidence": settings.confidence,
+        "kinds": list(settings.kinds),
+        "sampling": given(settings.sampling),
+        "seed": settings.seed,
+        "start": start.id,
+        "reward_models": [m if isinstance(m, str) else type(m).__name__ for m in reward_models],
+        "budget": given(budget),
+    }
+
+
+def _write(path: Path, content: bytes) -> None:
+    beside = path.with_name(path.name + ".new")
+    beside.write_bytes(content)
+    beside.replace(path)

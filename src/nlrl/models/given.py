@@ -1,0 +1,27 @@
+"""Whatever a caller calls a model, as a `Model`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nlrl.core import Model, UserError
+
+
+def as_model(model: Any, tokenizer: Any = None) -> Model:
+    """An `nlrl` model as it is; a Hugging Face model with its tokenizer, wrapped; a string, loaded by name.
+
+    Raises UserError for anything else.
+    """
+    if tokenizer is not None:
+        from nlrl.models.transformers import TransformersModel
+
+        return TransformersModel.from_pretrained_pair(model, tokenizer)
+    if isinstance(model, str):
+        from nlrl.models import load_model
+
+        return load_model(model)
+    if isinstance(model, Model):
+        return model
+    raise UserError(
+        f"{type(model).__name__} is not a model. Give an nlrl model, its name, or a Hugging Face model and tokenizer."
+    )
