@@ -14,7 +14,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from nlrl.core import Budget, Model
 from nlrl.models.openai import OpenAIModel
@@ -32,6 +31,7 @@ from nlrl.server.metrics import CONTENT_TYPE, Metrics, Work
 from nlrl.server.openapi import document
 from nlrl.server.raw_chat import RawChat
 from nlrl.server.replies import Replies
+from nlrl.server.request_log import log_request
 from nlrl.server.solving import Solved, Watch, both, spend
 from nlrl.server.streaming import stream
 from nlrl.server.telemetry import Telemetry, traced_exchange, traced_model, traced_outcome, traced_work
@@ -140,13 +140,7 @@ class App:
             with contextlib.suppress(OSError):
                 await call.fail(answer)
         route = _route(call.path)
-        looking = route in _WINDOW and call.status < 400  # the dashboard asks often, and asks for nothing
-        _log.log(
-            logging.DEBUG if looking else logging.INFO,
-            "%s %s %s %d %.1fms key=%s model=%s tokens=%d",
-            call.id, call.method, _printable(call.path), call.status, call.seconds * 1e3, call.key,
-            _printable(call.model), call.tokens, extra={"fields": _fields(call)},
-        )  # fmt: skip
+        log_request(call, quiet=route in _WINDOW and call.status < 400)  # the dashboard asks often, and for nothing
         self.metrics.http.add((route if route in _ALL or route in _WINDOW else "other", str(call.status)))
 
     async def _routed(self, call: Call) -> None:
@@ -272,19 +266,6 @@ def _route(path: str) -> str:
     if parent == "/api/requests/" and path.endswith("/feedback"):
         return parent + "/feedback"
     return parent or path
-
-
-def _fields(call: Call) -> dict[str, Any]:
-    """The same as the line of the log, for a log of objects."""
-    return {
-        "request_id": call.id, "method": call.method, "path": _printable(call.path), "status": call.status,
-        "seconds": round(call.seconds, 6), "key": call.key, "model": _printable(call.model), "tokens": call.tokens,
-    }  # fmt: skip
-
-
-def _printable(text: str) -> str:
-    """On one line of the log, whatever the client wrote."""
-    return text if text.isprintable() else ascii(text)
 
 
 _Handler = Callable[[App, Call, Caller], Awaitable[None]]
