@@ -29,6 +29,7 @@ _LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
 _MASK = "[secret]"
 # Things that are secret by their shape: bearer tokens, vendor keys, "api_key=...", and passwords inside URLs.
 _SECRETS = (
+    re.compile(r"\b()nlrl_[0-9a-f]{8}_[\w-]+"),  # our own server's: a client may write one into a path
     re.compile(r"(?i)(bearer\s+)[\w.~+/=-]{6,}"),
     re.compile(r"\b()(?:sk|pk|hf|gsk|xai|ghp|pypi)[-_][A-Za-z0-9_-]{8,}"),
     re.compile(

@@ -36,27 +36,30 @@ async def drawing(
     shared, model = compute._shared, compute.model
     request = with_max_tokens(Request(messages, over(shared.sampling, sampling), prefill=prefill))
     left = n
-    given = shared.given.get(Purse.key(model, request, problem)) if phase is not Phase.PROBE else None
+    whole = key = Purse.key(model, request, problem)
+    given = shared.given.get(key) if phase is not Phase.PROBE else None
     while given and left > 0:
         left -= 1
         yield given.popleft()
     while left > 0:
-        key = Purse.key(model, request, problem)
+        key = whole
         ask = replace(request, n=min(left, wave), first_index=shared.next_index[key])
         fitting = await _fitting(compute, ask, problem)
         if fitting is None:
             return
         call, hold = fitting
         size = call.n
-        key = Purse.key(model, call, problem)  # cutting a first attempt short makes it another sample
+        if call.sampling is not ask.sampling:  # cutting a first attempt short makes it another sample
+            key = Purse.key(model, call, problem)
         call = replace(call, first_index=shared.next_index[key])
         shared.next_index[key] += size
         names = [f"s{shared.drawn + i}" for i in range(size)]
         shared.drawn += size
         left -= size
         flow = shared.purse.wave(
-            call, ledger=compute.ledger, phase=phase, hold=hold, problem=problem, on_delta=_named(shared.watch, names)
-        )
+            call, ledger=compute.ledger, phase=phase, hold=hold, problem=problem, key=key,
+            on_delta=_named(shared.watch, names),
+        )  # fmt: skip
         try:
             async with aclosing(flow) as draws:
                 while True:
@@ -120,7 +123,9 @@ def _named(watch: Watcher | None, names: list[str]) -> Callable[[Delta], None] |
 
 def _largest(n: int, fits: Callable[[int], bool]) -> int:
     """The largest k <= n that fits, by bisection; 0 if none."""
-    low, high = 0, n
+    if n and fits(n):  # nearly always
+        return n
+    low, high = 0, max(n - 1, 0)
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if fits(middle) else (low, middle - 1)

@@ -81,7 +81,9 @@ class Flow:
         cached = max(c.cached_tokens for c in finished.values())
         for index, completion in finished.items():
             if completion.ok and completion.prompt_tokens != length:
-                self.done[index] = with_prompt(self.done[index], length, cached)
+                now = self.done[index].completion
+                if (now.prompt_tokens, now.cached_tokens) != (length, cached):  # else it was filled in before
+                    self.done[index] = with_prompt(self.done[index], length, cached)
 
     async def take(self, index: int, save: Callable[[], Awaitable[None]]) -> Draw:
         """The draw of `index`, as soon as it is there; whatever ends before it is saved at once, so that a killed

@@ -98,11 +98,15 @@ class Purse:
         hold: Hold,
         model: Model | None = None,
         problem: Problem | None = None,
+        key: str | None = None,
         on_delta: Callable[[Delta], None] | None = None,
     ) -> AsyncGenerator[tuple[int, Draw], None]:
-        """`request.n` draws in index order; closing early cancels the rest. Settles `hold` in any case."""
+        """`request.n` draws in index order; closing early cancels the rest. Settles `hold` in any case.
+
+        key  of the request, where it is known already
+        """
         model = model or self.model
-        key = self.key(model, request, problem)
+        key = key or self.key(model, request, problem)
         indices = range(request.first_index, request.first_index + request.n)
         flow = Flow(model, request, on_delta)
         served: dict[int, Draw] = {}

@@ -48,6 +48,10 @@ class Spend:
         """Prompt and completion tokens together: what budgets count."""
         return self.prompt_tokens + self.completion_tokens
 
+    def counts(self) -> dict[str, float]:
+        """The numbers by name."""
+        return dict(zip(self.__slots__, _counts(self), strict=True))
+
     def __add__(self, other: Spend) -> Spend:
         return Spend(*map(add, _counts(self), _counts(other)))
 
@@ -101,7 +105,7 @@ class Budget:
     cost: float | None = None
 
     def __post_init__(self) -> None:
-        for f in fields(Budget):
-            value = getattr(self, f.name)
+        for name in self.__slots__:  # a request makes several of these
+            value = getattr(self, name)
             if value is not None and not value >= 0:  # `not >=` also refuses NaN
-                raise ValueError(f"Budget.{f.name} must be zero or more, got {value!r}")
+                raise ValueError(f"Budget.{name} must be zero or more, got {value!r}")

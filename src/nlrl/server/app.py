@@ -152,7 +152,8 @@ class App:
             raise ApiError(404, f"There is no route {call.path[:200]!r}. See /openapi.json.", code="unknown_route")
         if call.method not in routes:
             self.access.check(call.headers, "read")
-            raise ApiError(405, f"{call.path} takes {' and '.join(routes)}, not {call.method}.", code="wrong_method")
+            said = f"{call.path} takes {' and '.join(routes)}, not {call.method}."
+            raise ApiError(405, said, code="wrong_method", allow=routes)
         if route in _WINDOW:
             await _WINDOW[route][call.method](self._window, call)
             return

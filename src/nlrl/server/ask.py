@@ -36,6 +36,8 @@ _PLAIN = {
     "model", "messages", "temperature", "top_p", "top_k", "min_p", "max_tokens", "max_completion_tokens", "n", "stop",
     "seed", "logprobs", "top_logprobs", "stream", "stream_options", "response_format", "reasoning_effort", "nlrl",
 }  # fmt: skip
+_UNLIMITED = Budget()
+_NOTHING_ASKED = Problem("")  # what is merely passed on is not looked at
 _LABELS = {"user", "metadata", "safety_identifier", "prompt_cache_key", "service_tier"}
 _NEUTRAL: dict[str, tuple[Any, ...]] = {  # values that ask for nothing
     "frequency_penalty": (0,), "presence_penalty": (0,), "logit_bias": ({},), "store": (False,), "tools": ([],),
@@ -105,7 +107,7 @@ def read_ask(
     upstream = isinstance(model, OpenAIModel)
     effort_passed_on = chat.reasoning_effort is not None and named == "direct"
     way: Way = "text"
-    if upstream and strategy == "direct" and budget == Budget():
+    if upstream and strategy == "direct" and budget == _UNLIMITED:
         way = "forward"
     elif extras or effort_passed_on:
         extras = extras or ("reasoning_effort",)
@@ -126,7 +128,7 @@ def read_ask(
         way=way,
         messages=messages,
         sampling=sampling,
-        problem=Problem("") if way == "forward" else _problem(chat, messages, extension, extras),
+        problem=_NOTHING_ASKED if way == "forward" else _problem(chat, messages, extension, extras),
         body={name: value for name, value in (legacy or body).items() if name not in ours},
         n=chat.n or 1,
         stream=bool(chat.stream),
@@ -143,7 +145,7 @@ def _spending(
 ) -> tuple[str, Budget]:
     """The strategy and the budget the request asks for."""
     given = extension.budget
-    budget = Budget() if given is None else Budget(**{f.name: getattr(given, f.name) for f in fields(Budget)})
+    budget = _UNLIMITED if given is None else Budget(**{f.name: getattr(given, f.name) for f in fields(Budget)})
     effort = chat.reasoning_effort
     if effort is None or named == "direct":  # the latter passes it on: a reasoning model may be upstream
         return named or default, budget

@@ -29,7 +29,6 @@ _SECURITY = (
     (b"x-frame-options", b"DENY"),
 )
 _BODY_S = 120.0  # to send a whole body
-_MOST_SEEN = 4 << 20
 _EVENTS = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no"))
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -39,7 +38,7 @@ class Call:
     """A request, and the way to answer it. Fields set later (`key`, `model`, `tokens`) are for the log line.
 
     closing  called before the last byte of the answer is sent
-    seen     a list to which the answer's first bytes are added as they are sent
+    seen     called with the answer's bytes as they are sent
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,8 +55,7 @@ class Call:
         self.key = self.model = "-"
         self.tokens = 0
         self.closing: Callable[[], None] | None = None
-        self.seen: list[bytes] | None = None
-        self._seen_bytes = 0
+        self.seen: Callable[[bytes], None] | None = None
 
     @property
     def seconds(self) -> float:
@@ -117,22 +115,26 @@ class Call:
 
         The body must have been read before.
         """
-        task = asyncio.ensure_future(work)
-        gone = asyncio.ensure_future(self._gone())
-        try:
-            await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-        finally:  # also when this call itself is cancelled
-            gone.cancel()
-            if not task.done():
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
-        if task.cancelled():
-            raise ClientGone
-        await task
+        task = asyncio.current_task()
+        left = False
 
-    async def _gone(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        async def look() -> None:
+            nonlocal left
+            while (await self._receive())["type"] != "http.disconnect":
+                pass
+            left = True
+            if task is not None:
+                task.cancel()
+
+        looking = asyncio.ensure_future(look())
+        try:
+            await work
+        except asyncio.CancelledError:
+            if left and task is not None and task.uncancel() == 0:  # else somebody cancels this call itself
+                raise ClientGone from None
+            raise
+        finally:
+            looking.cancel()
 
     # --- the answer
 
@@ -157,9 +159,8 @@ class Call:
         await self._body(body, last=last)
 
     async def _body(self, body: bytes, *, last: bool) -> None:
-        if self.seen is not None and self._seen_bytes < _MOST_SEEN:
-            self.seen.append(body)
-            self._seen_bytes += len(body)
+        if self.seen is not None:
+            self.seen(body)
         if last and self.closing is not None:
             self.closing()
         await self._send({"type": "http.response.body", "body": body, "more_body": not last})

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from nlrl.core import ModelError, ModelRefused, ModelUnavailable, NlrlError, PromptTooLong, UserError
 from nlrl.models._openai_failures import redact
@@ -26,11 +26,12 @@ _KINDS = {
     503: "service_unavailable_error",
     504: "timeout_error",
 }
+_OUR_KEY = re.compile(r"\bnlrl_[0-9a-f]{8}_[\w-]+")  # in place of a model's name, say
 _UPSTREAM_STATUS = re.compile(r"HTTP (\d{3})")
 
 
 class ApiError(Exception):
-    """A failure with its HTTP status. `retry_after_s` becomes the header Retry-After."""
+    """A failure with its HTTP status. `retry_after_s` becomes the header Retry-After, `allow` (methods) Allow."""
 
     def __init__(
         self,
@@ -40,13 +41,15 @@ class ApiError(Exception):
         param: str | None = None,
         code: str | None = None,
         retry_after_s: float | None = None,
+        allow: Iterable[str] = (),
     ) -> None:
         super().__init__(message)
         self.status = status
-        self.message = redact(message)
+        self.message = _OUR_KEY.sub("[key]", redact(message))
         self.param = param
         self.code = code
         self.retry_after_s = retry_after_s
+        self.allow = ", ".join(allow)
 
     @property
     def body(self) -> bytes:
@@ -61,6 +64,8 @@ class ApiError(Exception):
         found: list[tuple[bytes, bytes]] = []
         if self.retry_after_s is not None:
             found.append((b"retry-after", str(max(1, round(self.retry_after_s))).encode()))
+        if self.allow:
+            found.append((b"allow", self.allow.encode()))
         if self.status == 401:
             found.append((b"www-authenticate", b"Bearer"))
         return tuple(found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,9 +65,12 @@ async def forward(
     own = body.get("stream_options")
     if ask.stream and known.counts_streams:
         body["stream_options"] = {**(own or {}), "include_usage": True}
-    ledger = Ledger(parent=payer)
-    exchange = _Exchange(call, ask, upstreams, known, heartbeat_s)
-    hold = ledger.reserve(_bound(ask, payer))
+    hold = payer.reserve(_bound(ask, payer))
+
+    def pay(spent: Spend) -> None:  # once: a hold that is settled stays so
+        payer.settle(hold, Phase.SAMPLE, price(ask.model.can, spent))
+
+    exchange = _Exchange(call, ask, upstreams, known, heartbeat_s, pay)
     try:
         try:
             await exchange.run(body)
@@ -77,18 +81,19 @@ async def forward(
             del body["stream_options"]
             await exchange.run(body)
     finally:
-        ledger.settle(hold, Phase.SAMPLE, price(ask.model.can, exchange.spent))
+        pay(exchange.spent)
 
 
 @dataclass
 class _Exchange:
-    """One try. `spent` holds what it cost, whatever becomes of it."""
+    """One try. `spent` holds what it cost, whatever becomes of it; an answer is paid for before its last byte goes."""
 
     call: Call
     ask: Ask
     upstreams: Upstreams
     known: Unwatched
     heartbeat_s: float
+    pay: Callable[[Spend], None]
     spent: Spend = field(default_factory=Spend)
 
     async def run(self, body: dict[str, Any]) -> None:
@@ -97,15 +102,18 @@ class _Exchange:
         try:
             async with self.upstreams.post(self.known.model, route, body) as reply:
                 if reply.streamed:
-                    flow = _Events(self.call, ask.include_usage)
+                    flow = _Events(self.call, ask.include_usage, self.known.model._target.secret.encode())
                     try:
-                        await flow.run(reply, self.heartbeat_s)
+                        end = await flow.run(reply, self.heartbeat_s)
                     finally:
                         self.spent = _spend(flow.usage, ask, flow.events)
+                    self.pay(self.spent)
+                    await self.call.event(end, last=True)
                     return
                 raw = await reply.whole()
                 self.spent = _spend(_read(raw), ask, len(raw) // _CHARS_PER_TOKEN)
                 self.known.speed.learn(self.spent.completion_tokens / ask.n, time.monotonic() - began)
+            self.pay(self.spent)
             if ask.stream:
                 await self.call.begin_events()
                 await self.call.event(_as_events(raw, ask.include_usage), last=True)
@@ -179,29 +187,30 @@ class _Events:
 
     usage   as the upstream told it
     events  so far: a token each, where it told nothing
+    secret  our key, which an upstream may show in an error
     """
 
-    def __init__(self, call: Call, include_usage: bool) -> None:
-        self._call, self._include_usage = call, include_usage
+    def __init__(self, call: Call, include_usage: bool, secret: bytes = b"") -> None:
+        self._call, self._include_usage, self._secret = call, include_usage, secret
         self._rest = b""
         self.usage: _Usage | None = None
         self.events = 0
-        self._finished = False
+        self._finished = self._done = False
 
-    async def run(self, reply: Reply, heartbeat_s: float) -> None:
+    async def run(self, reply: Reply, heartbeat_s: float) -> bytes:
+        """All but the last bytes, which are returned."""
         call = self._call
         await call.begin_events()
-        done = False
         async for part in reply.parts(heartbeat_s):
             if part is None:
                 await call.event(_KEEP_ALIVE)
                 continue
             if events := self._complete(part):
-                done = done or b"data: [DONE]" in events[-32:]
+                self._done = self._done or b"data: [DONE]" in events[-32:]
                 await call.event(events)
-        if not (done or self._finished):
+        if not (self._done or self._finished):
             raise ApiError(502, "The upstream's stream broke off before its end.", code="upstream_failed")
-        await call.event(b"" if done else b"data: [DONE]\n\n", last=True)
+        return b"" if self._done else b"data: [DONE]\n\n"
 
     def _complete(self, part: bytes) -> bytes:
         """The events that `part` completes, all but the usage nobody asked for."""
@@ -217,6 +226,8 @@ class _Events:
         whole, self._rest = data[:end], data[end:]
         self.events += whole.count(b"data:")
         self._finished = self._finished or b'"finish_reason":"' in whole or b'"finish_reason": "' in whole
+        if b'"error"' in whole and len(self._secret) >= 8:  # not a placeholder such as "none"
+            whole = whole.replace(self._secret, b"[key]")
         if b'"usage"' not in whole:
             return whole
         return b"".join(event + b"\n\n" for event in whole.split(b"\n\n") if event and self._wanted(event))

@@ -7,7 +7,7 @@
     store.revoke("3f0c9a1e")
 
 A key is 256 random bits, so one fast hash is enough: there is nothing to guess that a slow hash would slow down. Keys
-are found by their public id and compared in constant time; an unknown id is compared too, so that time tells nothing.
+are found by their public id and compared in constant time, hash with hash: time does not tell how much of one is right.
 """
 
 from __future__ import annotations

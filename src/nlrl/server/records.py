@@ -150,9 +150,9 @@ class Records:
             record.id, record.at, record.key, record.user, record.state == "failed", record.prompt_tokens,
             record.completion_tokens, record.cost, _encode(in_short(record)), _encode(record),
         )  # fmt: skip
-        self._db.execute(_PUT, row)
+        last = self._db.execute(_PUT, row).lastrowid or 0
         if self.path is None:
-            self._db.execute("DELETE FROM requests WHERE n <= (SELECT MAX(n) FROM requests) - ?", (IN_MEMORY,))
+            self._db.execute("DELETE FROM requests WHERE n <= ? - ?", (last, IN_MEMORY))
 
     def get(self, id: str) -> Record | None:
         """The record of that request."""

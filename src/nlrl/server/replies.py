@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import asdict
 from typing import Any
 
 from nlrl.core import Completion, TokenLogprob
@@ -116,7 +115,7 @@ class Replies:
             "seconds": round(usage.seconds, 4),
             "flops": usage.total.flops or None,
             "cost": usage.total.cost or None,
-            "phases": {str(phase): asdict(part) for phase, part in usage.phases.items()},
+            "phases": {str(phase): part.counts() for phase, part in usage.phases.items()},
             "notes": list(first.notes),
         }
         if len(outcomes) > 1:

@@ -1,23 +1,42 @@
-"""The text of an answer that was passed through, read out of its own bytes.
+"""The text of an answer that is passed through, read out of its own bytes as they go by.
 
-said([b'data: {"choices": [{"index": 0, "delta": {"content": "4"}}]}\\n\\n', ...])      # "4..."
+said = Said(20_000)
+said.take(b'data: {"choices": [{"index": 0, "delta": {"content": "4"}}]}\\n\\n')
+said.text                          # "4"
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 
-def said(parts: Sequence[bytes]) -> str:
-    """What the first choice said; calls of tools as JSON. Empty where nothing can be read."""
-    raw = b"".join(parts)
-    bodies = _events(raw) if raw.lstrip()[:5] == b"data:" or raw.startswith(b":") else [raw]
-    return "".join(text for body in bodies for text in _texts(body))
+class Said:
+    """What the first choice says; calls of tools as JSON. Nothing beyond `most` characters is looked at."""
+
+    def __init__(self, most: int) -> None:
+        self._parts: list[str] = []
+        self._room = most
+
+    @property
+    def text(self) -> str:
+        """So far."""
+        return "".join(self._parts)
+
+    def take(self, body: bytes) -> None:
+        """Complete events of a stream, or a whole answer."""
+        if self._room > 0:
+            for part in _bodies(body):
+                for text in _texts(part):
+                    self._parts.append(text)
+                    self._room -= len(text)
 
 
-def _events(raw: bytes) -> Iterator[bytes]:
+def _bodies(raw: bytes) -> Iterator[bytes]:
+    if raw.startswith(b"{"):
+        yield raw
+        return
     for line in raw.split(b"\n"):
         if line.startswith(b"data:"):
             yield line[5:]

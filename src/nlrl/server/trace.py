@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, fields
 
 import msgspec
 
 from nlrl.compute import Ledger
-from nlrl.core import Delta, Spend
+from nlrl.core import Budget, Delta, Spend
 from nlrl.server.ask import Ask
 from nlrl.server.call import Call
 from nlrl.server.errors import ApiError
 from nlrl.server.gists import Gists
 from nlrl.server.records import Attempt, Record
-from nlrl.server.said import said
+from nlrl.server.said import Said
 from nlrl.server.solving import Solved
 
 _MOST_MESSAGES = 50
@@ -50,6 +49,7 @@ class Trace:
         self._call, self._ledger, self._most, self._gists = call, ledger, most, Gists()
         self._on_write, self._on_shown, self._on_gist = write, shown, gist
         self._written: Record | None = None
+        self._said: Said | None = None
         user = ask.body.get("safety_identifier") or ask.body.get("user")
         self.record = Record(
             id=call.id,
@@ -59,7 +59,7 @@ class Trace:
             model=ask.model_id,
             strategy=ask.strategy,
             task=str(ask.problem.task_type) if ask.problem.task_type else None,
-            budget={f.name: v for f in fields(ask.budget) if (v := getattr(ask.budget, f.name)) is not None},
+            budget={name: v for name in Budget.__slots__ if (v := getattr(ask.budget, name)) is not None},
         )
         if most:
             asked = [m.content for m in ask.messages if m.role == "user"]
@@ -68,7 +68,8 @@ class Trace:
                 {"role": m.role, "content": self._cut(m.content)} for m in ask.messages[-_MOST_MESSAGES:]
             ]
             if ask.way == "forward":
-                call.seen = []
+                self._said = Said(most)
+                call.seen = self._said.take
         call.closing = self._closing
 
     def now(self) -> Record:
@@ -96,7 +97,7 @@ class Trace:
         record.stopped, record.confidence = str(first.answer.stopped), first.answer.confidence
         record.agreement, record.notes = first.agreement, list(first.answer.notes)
         record.critical_path_tokens = solved.usage.critical_path_tokens
-        record.phases = {str(phase): asdict(part) for phase, part in solved.usage.phases.items()}
+        record.phases = {str(phase): part.counts() for phase, part in solved.usage.phases.items()}
         chosen = {choice.answer.chosen for choice in solved.choices}
         tried = {c.id: c for choice in solved.choices for c in choice.answer.candidates}
         record.attempts = [
@@ -133,9 +134,9 @@ class Trace:
     def _closing(self) -> None:
         """The last byte is about to be sent."""
         self.record.state, self.record.status = "done", self._call.status
-        if self._call.seen is not None:
-            self.record.text = self._cut(said(self._call.seen))
-            self._call.seen = None
+        self._spent(self._ledger.paid)
+        if self._said is not None:
+            self.record.text = self._cut(self._said.text)
         self._write()
 
     def _write(self) -> None:

@@ -10,6 +10,7 @@ charged by the clock, at the mean speed of this model's attempts so far (`Speed`
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 import time
@@ -73,6 +74,19 @@ class Unwatched:
         return _Whole(self, self._deltas(request), request)
 
     async def _deltas(self, request: Request) -> AsyncGenerator[Delta, None]:
+        known = self.model._known
+        if request.n > 1 and known.n_refused is not None and known.n_given == 1:  # one choice a call: side by side
+            ones = [replace(request, n=1, first_index=request.first_index + i) for i in range(request.n)]
+            calls = [asyncio.ensure_future(self._one(one)) for one in ones]
+            try:
+                for at, deltas in enumerate(await asyncio.gather(*calls)):
+                    for delta in deltas:
+                        yield replace(delta, index=at)
+            finally:
+                for call in calls:
+                    call.cancel()
+                await asyncio.gather(*calls, return_exceptions=True)
+            return
         deltas = await self._at_once(request)
         if deltas is not None:
             for delta in deltas:
@@ -81,6 +95,10 @@ class Unwatched:
         async with aclosing(self.model.stream(request)) as stream:
             async for delta in stream:
                 yield delta
+
+    async def _one(self, request: Request) -> list[Delta]:
+        deltas = await self._at_once(request)
+        return [delta async for delta in self.model.stream(request)] if deltas is None else deltas
 
     async def _at_once(self, request: Request) -> list[Delta] | None:
         """All draws by one exchange of the quick client; None where that is not sure to work: then the model asks, who

@@ -44,32 +44,37 @@ class Reply:
         """The body. Raises ApiError 502 where it ends early or is larger than any completion."""
         parts: list[bytes] = []
         size = 0
-        async for part in self.parts():
-            size += len(part or b"")
+        while part := await self._read():
+            size += len(part)
             if size > most:
                 raise ApiError(502, f"The upstream's answer is larger than {most} bytes.", code="upstream_failed")
-            parts.append(part or b"")
+            parts.append(part)
         return b"".join(parts)
 
     async def parts(self, heartbeat_s: float | None = None) -> AsyncIterator[bytes | None]:
         """The body as it comes; None whenever nothing has come for `heartbeat_s`. Raises ApiError 502, 504."""
-        read = self.response.content.readany
         while True:
             try:
                 async with asyncio.timeout(heartbeat_s):
-                    part = await read()
+                    part = await self._read()
             except TimeoutError:
-                if heartbeat_s is None:
-                    raise ApiError(504, "The upstream fell silent.", code="upstream_timeout") from None
                 yield None
                 continue
-            except aiohttp.ClientError as error:
-                raise ApiError(
-                    502, f"The upstream's answer broke off: {_said(error)}.", code="upstream_failed"
-                ) from None
             if not part:
                 return
             yield part
+
+    async def _read(self) -> bytes:
+        """What has come of the body, b"" at its end. A cancelled read may be repeated."""
+        try:
+            return await self.response.content.readany()
+        except aiohttp.SocketTimeoutError:
+            raise ApiError(504, "The upstream fell silent.", code="upstream_timeout") from None
+        except aiohttp.ClientPayloadError:
+            said = "The upstream's answer broke off before its end."
+            raise ApiError(502, said, code="upstream_failed") from None
+        except aiohttp.ClientError as error:
+            raise ApiError(502, f"The upstream's answer broke off: {_said(error)}.", code="upstream_failed") from None
 
 
 class Upstreams:

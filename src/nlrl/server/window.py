@@ -139,7 +139,7 @@ class Window:
         """?limit=50&before=ID: requests, newest first."""
         viewer, asked = self._viewer(call), _query(call)
         limit = asked.get("limit", "50")
-        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:6]) <= 500):
+        if not (limit.isascii() and limit.isdigit() and len(limit) <= 3 and 1 <= int(limit) <= 500):
             raise ApiError(400, "limit: Give a number from 1 to 500.", param="limit", code="invalid_value")
         found = self._journal.list(limit=int(limit) + 1, before=asked.get("before"), key=viewer.key)
         names, most = self._names(), int(limit)

@@ -85,14 +85,20 @@ def get_strategy(spec: str | StrategySpec) -> Strategy:
     spec = parse_strategy(spec) if isinstance(spec, str) else spec
     if spec.name not in _PLACES:
         raise UnknownName("strategy", spec.name, _PLACES)
-    module, function = _PLACES[spec.name].split(":")
-    run = getattr(importlib.import_module(module), function)
-    known = {n: p for n, p in inspect.signature(run).parameters.items() if p.kind is p.KEYWORD_ONLY}
+    run, known = _found(_PLACES[spec.name])
     for key, value in spec.parameters.items():
         if key not in known:
             raise UnknownName(f"parameter of {spec.name}", key, known)
         _check(spec, key, value, known[key].default)
     return functools.partial(run, **spec.parameters)
+
+
+@functools.cache
+def _found(place: str) -> tuple[Strategy, dict[str, inspect.Parameter]]:
+    """The function, and the parameters that a spec may set; a server asks for it with every request."""
+    module, function = place.split(":")
+    run = getattr(importlib.import_module(module), function)
+    return run, {n: p for n, p in inspect.signature(run).parameters.items() if p.kind is p.KEYWORD_ONLY}
 
 
 def register_strategy(name: str, place: str) -> None:

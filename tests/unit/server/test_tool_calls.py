@@ -36,8 +36,9 @@ def respelt(value: Any, dice: random.Random) -> Any:
     return value
 
 
-@given(CALLS, st.randoms(use_true_random=False))
-def test_another_spelling_in_another_order_is_the_same(calls: list[tuple[str, Any]], dice: random.Random) -> None:
+@given(CALLS, st.integers(0, 2**32))
+def test_another_spelling_in_another_order_is_the_same(calls: list[tuple[str, Any]], seed: int) -> None:
+    dice = random.Random(seed)
     one = [call(name, json.dumps(arguments)) for name, arguments in calls]
     two = [call(name, json.dumps(respelt(arguments, dice), indent=dice.choice([None, 2]))) for name, arguments in calls]
     dice.shuffle(two)
