@@ -24,48 +24,21 @@ import http.client
 import json
 import os
 import platform
-import signal
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import ExitStack
 from statistics import median, quantiles
 from typing import Any
+
+from equipment.servers import Server, end_orderly, its_hub, nlrl_serve, optillm, upstream
 
 MARK_MS = 1.5
 MARK_TIMES = 1.1
 QUESTION = [{"role": "user", "content": "What is 17 + 25?"}]
 
 
-def run_ours(port: int, upstream: str) -> None:
-    from nlrl.models.openai import OpenAIModel
-    from nlrl.server import App, Catalog, listen
-
-    model = OpenAIModel("stub", base_url=upstream, api_key="none", max_concurrency=256)
-    listen(App(Catalog({"stub": model})), port=port)
-
-
 # --- the client: one connection, one request at a time
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running server."""
-
-    port: int
-    pid: int
-
-    def cpu_s(self) -> float:
-        """Processor seconds it has used, all threads; 0 where the system does not tell."""
-        try:
-            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return 0.0
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Client:
@@ -91,49 +64,11 @@ class Client:
         return took
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-@contextmanager
-def process(command: list[str], port: int, **environment: str) -> Iterator[Server]:
-    """A server in a process of its own, until the `with` block ends."""
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    running = subprocess.Popen(command, env={**os.environ, **environment}, **quiet)
-    try:
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                if running.poll() is not None or time.monotonic() > deadline:
-                    raise SystemExit(f"{command[0]} ... did not start: {' '.join(command)}") from None
-                time.sleep(0.05)
-        yield Server(port, running.pid)
-    finally:
-        running.send_signal(signal.SIGTERM)
-        try:
-            running.wait(10)
-        except subprocess.TimeoutExpired:
-            running.kill()
-            running.wait()
-
-
 def start_all(stack: ExitStack, delay_ms: int, args: argparse.Namespace) -> dict[str, Client]:
     """Every kind of call by name; "bare" is the upstream itself."""
-
-    def start(command: Callable[[int], list[str]], **environment: str) -> Server:
-        port = free_port()
-        return stack.enter_context(process(command(port), port, **environment))
-
-    me = [sys.executable, str(Path(__file__).resolve())]
-    fast = [sys.executable, str(Path(__file__).parent / "equipment" / "fast_upstream.py")]
-    up = start(lambda port: [*fast, str(port), str(delay_ms / 1e3)])
-    base = f"http://127.0.0.1:{up.port}/v1"
-    ours = start(lambda port: [*me, "--run", str(port), base])
+    start = stack.enter_context
+    up = start(upstream(delay_ms / 1e3))
+    ours = start(nlrl_serve(up.url))
     plain = {"model": "stub", "messages": QUESTION, "max_tokens": 64}
     clients = {
         "bare": Client(up, plain),
@@ -141,30 +76,14 @@ def start_all(stack: ExitStack, delay_ms: int, args: argparse.Namespace) -> dict
         "ours, vote of 8": Client(ours, {**plain, "model": "self_consistency(n=8)@stub"}),
     }
     if args.its_hub:
-        code = "from its_hub.integration.iaas.app_server import main; main()"
-        its_hub = start(lambda port: [args.its_hub, "-c", code, "--port", str(port), "--log-level", "ERROR"])
-        configure_its_hub(its_hub.port, base)
-        clients["its_hub, budget 1"] = Client(its_hub, {**plain, "budget": 1})
-        clients["its_hub, vote of 8"] = Client(its_hub, {**plain, "budget": 8})
+        theirs = start(its_hub(args.its_hub, up.url))
+        clients["its_hub, budget 1"] = Client(theirs, {**plain, "budget": 1})
+        clients["its_hub, vote of 8"] = Client(theirs, {**plain, "budget": 8})
     if args.optillm:
-        code = "import sys; from optillm import main; sys.exit(main())"
-        optillm = start(
-            lambda port: [args.optillm, "-c", code, "--port", str(port), "--base-url", base, "--log", "error"],
-            OPENAI_API_KEY="none",
-        )
-        clients["optillm, approach none"] = Client(optillm, {**plain, "model": "none-stub"})
-        clients["optillm, vote of 5"] = Client(optillm, {**plain, "model": "self_consistency-stub"})
+        theirs = start(optillm(args.optillm, up.url))
+        clients["optillm, approach none"] = Client(theirs, {**plain, "model": "none-stub"})
+        clients["optillm, vote of 5"] = Client(theirs, {**plain, "model": "self_consistency-stub"})
     return clients
-
-
-def configure_its_hub(port: int, base: str) -> None:
-    wanted = {"endpoint": base, "api_key": "none", "model": "stub", "alg": "self-consistency", "budget": 8}
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    body = json.dumps({**wanted, "regex_patterns": [r"Final Answer: (\d+)"]})
-    connection.request("POST", "/configure", body, {"Content-Type": "application/json"})
-    answer = connection.getresponse()
-    if answer.status != 200:
-        raise SystemExit(f"its_hub refuses its configuration: {answer.status} {answer.read()[:300]!r}")
 
 
 def measure(clients: dict[str, Client], rounds: int) -> dict[str, list[float]]:
@@ -227,11 +146,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
     parser.add_argument("--its-hub", help="the Python of an environment with its_hub[iaas] 1.2.0")
     parser.add_argument("--optillm", help="the Python of an environment with optillm 0.4.0")
-    parser.add_argument("--run", nargs=2, metavar=("PORT", "UPSTREAM"), help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.run:
-        run_ours(int(args.run[0]), args.run[1])
-        return 0
+    end_orderly()
     rows: list[dict[str, Any]] = []
     for delay_ms, rounds in ((0, 100), (50, 40)) if args.quick else ((0, 400), (50, 150)):
         with ExitStack() as stack:

@@ -2,7 +2,8 @@
 
     python benchmarks/equipment/fast_upstream.py PORT DELAY_SECONDS
 
-Equipment of the server benchmarks: it answers every question alike, and counts nothing.
+Equipment of the server benchmarks: it answers every question alike. GET /counts tells the connections it was opened,
+those open now, and the answers it gave. Asked for the model "one" it gives one choice, however many it is asked for.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 WORDS = (" 17", " +", " 25", " is", " 42", ".", "\n", "Final", " Answer", ":")
 
@@ -19,9 +20,15 @@ class Upstream(asyncio.Protocol):
     """/v1/chat/completions, whole or streamed, with n choices; one in four answers 41 instead of 42."""
 
     delay_s = 0.0
+    counts: ClassVar[dict[str, int]] = {"opened": 0, "open": 0, "answers": 0}
 
     def connection_made(self, transport: Any) -> None:
         self.transport, self.held = transport, b""
+        self.counts["opened"] += 1
+        self.counts["open"] += 1
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.counts["open"] -= 1
 
     def data_received(self, data: bytes) -> None:
         self.held += data
@@ -32,13 +39,16 @@ class Upstream(asyncio.Protocol):
             if len(self.held) < end + 4 + size:
                 return
             body, self.held = self.held[end + 4 : end + 4 + size], self.held[end + 4 + size :]
-            if not head.startswith(b"post") or b"/chat/completions" not in head.split(b"\r\n", 1)[0]:
+            if head.startswith(b"get /counts"):
+                self.say(b"200 OK", b"application/json", json.dumps(self.counts).encode())
+            elif not head.startswith(b"post") or b"/chat/completions" not in head.split(b"\r\n", 1)[0]:
                 self.say(b"404 Not Found", b"application/json", b"{}")
             else:
                 asyncio.get_running_loop().call_later(self.delay_s, self.answer, json.loads(body))
 
     def answer(self, body: dict[str, Any]) -> None:
-        n = body.get("n") or 1
+        self.counts["answers"] += 1
+        n = 1 if body.get("model") == "one" else body.get("n") or 1
         texts = [(*WORDS, " 41" if i % 4 == 3 else " 42") for i in range(n)]
         usage = {"prompt_tokens": 12, "completion_tokens": n * (len(WORDS) + 1)}
         usage["total_tokens"] = sum(usage.values())
@@ -67,9 +77,9 @@ class Upstream(asyncio.Protocol):
         self.transport.write(head + body)
 
 
-async def run_upstream(port: int, delay_s: float) -> None:
-    Upstream.delay_s = delay_s
-    server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", port)
+async def run_upstream(port: int, delay_s: float, kind: type[Upstream] = Upstream) -> None:
+    kind.delay_s = delay_s
+    server = await asyncio.get_running_loop().create_server(kind, "127.0.0.1", port, backlog=2048)
     await server.serve_forever()
 
 

@@ -138,6 +138,14 @@ def test_what_this_model_cannot_do_is_a_clear_400(served: Served, strategy: str)
         served.chat(f"{strategy}@up")
 
 
+@pytest.mark.parametrize("field", ["stop", "max_tokens", "max_completion_tokens", "logprobs", "response_format"])
+def test_what_a_text_grown_by_steps_cannot_honour_is_refused_by_name(served: Served, field: str) -> None:
+    value = {"stop": "x", "logprobs": True, "response_format": {"type": "json_object"}}.get(field, 5)
+    with pytest.raises(openai.BadRequestError, match=field) as caught:
+        served.chat("beam_search(n=4, width=2)@here", **{field: value})
+    assert caught.value.param == field
+
+
 @pytest.mark.parametrize("model", ["here", "self_consistency(n=3)@here"])
 def test_turns_and_system_prompts_reach_the_model(served: Served, model: str) -> None:
     turns = [

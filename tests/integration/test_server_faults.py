@@ -7,8 +7,6 @@ import functools
 import http.client
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,41 +14,15 @@ import httpx
 import openai
 import pytest
 
-from nlrl.models import _openai_server
 from nlrl.models._stub_server import Fault, Manners, StubServer
-from nlrl.models.openai import OpenAIModel, Patience
-from nlrl.models.scripted import ScriptedModel
+from nlrl.models.openai import OpenAIModel
 from nlrl.server import App, Catalog, KeyStore, Settings, serving
 
 # loading certificates takes a tenth of a second, and there is no TLS here
 get = functools.partial(httpx.get, verify=False)
 post = functools.partial(httpx.post, verify=False)
 
-QUESTION = [{"role": "user", "content": "What is 17 + 25?"}]
-SECRET = "sk-upstream-0123456789"
-QUICK = Patience(retries=1, backoff_s=0.02, connect_s=2, read_s=3, try_s=5, total_s=6)
 SLOW = Manners(token_seconds=0.2)
-
-
-@pytest.fixture(autouse=True)
-def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ports are used again: what was learnt of one upstream must not be believed of the next."""
-    monkeypatch.setattr(_openai_server, "_known", {})
-
-
-@contextmanager
-def running(stub: StubServer, settings: Settings | None = None, keys: KeyStore | None = None) -> Iterator[str]:
-    models = {
-        "up": OpenAIModel("up", base_url=stub.base_url, api_key=SECRET, patience=QUICK),
-        "here": ScriptedModel(lambda request, index: "word " * 200, token_seconds=0.02),
-        "quick": ScriptedModel(lambda request, index: "Final Answer: 42"),
-    }
-    with serving(App(Catalog(models), settings, keys)) as url:
-        yield url
-
-
-def body(model: str, **fields: Any) -> dict[str, Any]:
-    return {"model": model, "messages": QUESTION, **fields}
 
 
 def client_of(url: str) -> openai.OpenAI:
@@ -58,38 +30,32 @@ def client_of(url: str) -> openai.OpenAI:
     return openai.OpenAI(base_url=url + "/v1", api_key="x", max_retries=0, timeout=30, http_client=quick)
 
 
-def soon(true: Callable[[], bool], seconds: float = 1.0) -> float:
-    """Seconds until it is true."""
-    began = time.monotonic()
-    while not true():
-        assert time.monotonic() - began < seconds, "it took too long"
-        time.sleep(0.01)
-    return time.monotonic() - began
-
-
 @pytest.mark.parametrize(
     ("model", "stream"),
     [("up", False), ("up", True), ("self_consistency(n=8)@up", False), ("adaptive_consistency@up", True)],
 )
-def test_a_client_that_leaves_takes_everything_upstream_with_it(model: str, stream: bool) -> None:
+def test_a_client_that_leaves_takes_everything_upstream_with_it(lab: Any, model: str, stream: bool) -> None:
     # an answer that is not streamed is waited for in silence: only then does the stub notice at once who has left
     mute = Fault("hang", after=None if not stream and "adaptive" not in model else 2)
-    with StubServer(SLOW, lambda number, asked: mute) as stub, running(stub) as url:
+    with StubServer(SLOW, lambda number, asked: mute) as stub, lab.running(stub) as url:
         host, port = url.removeprefix("http://").split(":")
         connection = http.client.HTTPConnection(host, int(port))
         connection.request(
-            "POST", "/v1/chat/completions", json.dumps(body(model, stream=stream)), {"Content-Type": "application/json"}
+            "POST",
+            "/v1/chat/completions",
+            json.dumps(lab.body(model, stream=stream)),
+            {"Content-Type": "application/json"},
         )
-        soon(lambda: stub.in_flight > 0, 5)
+        lab.soon(lambda: stub.in_flight > 0, 5)
         time.sleep(0.1)
         connection.close()
-        assert soon(lambda: stub.in_flight == 0) < 1.0
-        assert get(url + "/health").json() == {"status": "ok", "running": 0, "waiting": 0}
+        assert lab.soon(lambda: stub.in_flight == 0) < 1.0
+        lab.soon(lambda: get(url + "/health").json() == {"status": "ok", "running": 0, "waiting": 0})
 
 
-def test_an_upstream_that_dies_in_mid_stream_ends_in_an_error_and_not_in_done() -> None:
-    with StubServer(faults=lambda number, asked: Fault("cut", after=4)) as stub, running(stub) as url:
-        raw = post(url + "/v1/chat/completions", json=body("up", stream=True)).text
+def test_an_upstream_that_dies_in_mid_stream_ends_in_an_error_and_not_in_done(lab: Any) -> None:
+    with StubServer(faults=lambda number, asked: Fault("cut", after=4)) as stub, lab.running(stub) as url:
+        raw = post(url + "/v1/chat/completions", json=lab.body("up", stream=True)).text
         assert "[DONE]" not in raw
         last = json.loads(raw.strip().split("\n\n")[-1].removeprefix("data: "))
         assert last["error"]["type"] == "upstream_error"
@@ -97,63 +63,63 @@ def test_an_upstream_that_dies_in_mid_stream_ends_in_an_error_and_not_in_done() 
             http_client=openai.DefaultHttpxClient(verify=False), base_url=url + "/v1", api_key="x", max_retries=0
         )
         with client, pytest.raises(openai.APIError, match="broke off"):
-            list(client.chat.completions.create(model="up", messages=QUESTION, stream=True))  # type: ignore[arg-type]
+            list(client.chat.completions.create(model="up", messages=lab.question, stream=True))  # type: ignore[arg-type]
 
 
-def test_a_stream_that_ends_well_without_done_gets_its_done() -> None:
-    with StubServer(Manners(done=False, newline="\r\n", comments=True)) as stub, running(stub) as url:
-        got = post(url + "/v1/chat/completions", json=body("up", stream=True)).text
+def test_a_stream_that_ends_well_without_done_gets_its_done(lab: Any) -> None:
+    with StubServer(Manners(done=False, newline="\r\n", comments=True)) as stub, lab.running(stub) as url:
+        got = post(url + "/v1/chat/completions", json=lab.body("up", stream=True)).text
         assert got.endswith("data: [DONE]\n\n") and "error" not in got and "Final" in got
         with client_of(url) as client:
-            chunks = list(client.chat.completions.create(**body("up", stream=True)))  # type: ignore[arg-type]
+            chunks = list(client.chat.completions.create(**lab.body("up", stream=True)))  # type: ignore[arg-type]
         assert chunks[-1].choices[0].finish_reason == "stop"
 
 
-def test_an_old_upstream_that_counts_no_streams_still_streams() -> None:
-    with StubServer(Manners(stream_options="refused", compress=True)) as stub, running(stub) as url:
+def test_an_old_upstream_that_counts_no_streams_still_streams(lab: Any) -> None:
+    with StubServer(Manners(stream_options="refused", compress=True)) as stub, lab.running(stub) as url:
         for _ in range(2):
-            got = post(url + "/v1/chat/completions", json=body("up", stream=True)).text
+            got = post(url + "/v1/chat/completions", json=lab.body("up", stream=True)).text
             assert got.endswith("data: [DONE]\n\n") and "Final" in got
         assert stub.requests == 3  # what it refused once is not tried again
-        asked = body("up", stream=True, stream_options={"include_usage": True})
+        asked = lab.body("up", stream=True, stream_options={"include_usage": True})
         assert (
             post(url + "/v1/chat/completions", json=asked).status_code == 400
         )  # the client's own wish, and its answer
 
 
-def test_an_upstream_that_does_not_stream_is_streamed_all_the_same() -> None:
-    with StubServer(Manners(stream="ignored")) as stub, running(stub) as url, client_of(url) as client:
+def test_an_upstream_that_does_not_stream_is_streamed_all_the_same(lab: Any) -> None:
+    with StubServer(Manners(stream="ignored")) as stub, lab.running(stub) as url, client_of(url) as client:
         for model in ("up", "self_consistency(n=2)@up"):
-            asked = body(model, stream=True, stream_options={"include_usage": True})
+            asked = lab.body(model, stream=True, stream_options={"include_usage": True})
             chunks: list[Any] = list(client.chat.completions.create(**asked))
             assert "Final Answer" in "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
             assert chunks[-1].usage.completion_tokens > 0
             assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "stop"
 
 
-def test_who_leaves_early_pays_for_the_time(tmp_path: Path) -> None:
+def test_who_leaves_early_pays_for_the_time(lab: Any, tmp_path: Path) -> None:
     mute = Fault("hang")
     with (
         KeyStore(tmp_path / "keys") as keys,
         StubServer(faults=lambda number, asked: mute) as stub,
-        running(stub, keys=keys) as url,
+        lab.running(stub, keys=keys) as url,
     ):
         headers = {"Authorization": f"Bearer {keys.create('alice')[1]}"}
         used = 0
         for model in ("up", "self_consistency(n=4)@up"):
             with pytest.raises(httpx.ReadTimeout):
-                post(url + "/v1/chat/completions", json=body(model), headers=headers, timeout=0.5)
-            soon(lambda used=used: keys.list()[0].used > used, 2)
+                post(url + "/v1/chat/completions", json=lab.body(model), headers=headers, timeout=0.5)
+            lab.soon(lambda used=used: keys.list()[0].used > used, 2)
             used = keys.list()[0].used
         assert used < 500
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_one_of_eight_failing_is_an_answer_of_seven(stream: bool) -> None:
+def test_one_of_eight_failing_is_an_answer_of_seven(lab: Any, stream: bool) -> None:
     manners = Manners(n="refused", refusal="parameter n is not supported")
     broken = Fault("status", status=500)
     with StubServer(manners, lambda number, asked: broken if asked.get("seed") == 4 else None) as stub:
-        with running(stub) as url:
+        with lab.running(stub) as url:
             client = openai.OpenAI(
                 http_client=openai.DefaultHttpxClient(verify=False),
                 base_url=url + "/v1",
@@ -162,16 +128,16 @@ def test_one_of_eight_failing_is_an_answer_of_seven(stream: bool) -> None:
                 timeout=30,
             )
             with client:
-                asked = body("self_consistency(n=8)@up", seed=1, stream=stream)
+                asked = lab.body("self_consistency(n=8)@up", seed=1, stream=stream)
                 got: Any = client.chat.completions.create(**asked)
                 nlrl = got.nlrl if not stream else [c for c in got if "nlrl" in (c.model_extra or {})][-1].nlrl
         assert (nlrl["attempts"], nlrl["failed"]) == (7, 1)
         assert any("1 of 8 draws failed" in note for note in nlrl["notes"])
 
 
-def test_an_upstreams_failure_has_its_status_and_no_secret() -> None:
+def test_an_upstreams_failure_has_its_status_and_no_secret(lab: Any) -> None:
     cases = [
-        (Fault("status", status=401, body=f'{{"error": {{"message": "bad key {SECRET}"}}}}'.encode()), 502, 502),
+        (Fault("status", status=401, body=f'{{"error": {{"message": "bad key {lab.secret}"}}}}'.encode()), 502, 502),
         (Fault("status", status=404), 502, 502),
         (Fault("status", status=400, body=b'{"error": {"message": "no such field: zap"}}'), 400, 400),
         (Fault("status", status=400, body=b'{"error": {"message": "maximum context length is 5 tokens"}}'), 400, 400),
@@ -183,24 +149,26 @@ def test_an_upstreams_failure_has_its_status_and_no_secret() -> None:
         (Fault("reset"), 502, 503),
     ]
     fault = Fault("hang")
-    with StubServer(faults=lambda number, asked: fault) as stub, running(stub) as url:
+    with StubServer(faults=lambda number, asked: fault) as stub, lab.running(stub) as url:
         with pytest.raises(httpx.ReadTimeout):  # it says nothing for ever: the client's own patience decides
-            post(url + "/v1/chat/completions", json=body("up"), timeout=0.5)
-        soon(lambda: stub.in_flight == 0)
+            post(url + "/v1/chat/completions", json=lab.body("up"), timeout=0.5)
+        lab.soon(lambda: stub.in_flight == 0)
         for fault, *expected in cases:  # the stub asks for `fault`
             for model, status in zip(("up", "self_consistency(n=2)@up"), expected, strict=True):
-                got = post(url + "/v1/chat/completions", json=body(model), timeout=30)
+                got = post(url + "/v1/chat/completions", json=lab.body(model), timeout=30)
                 assert got.status_code == status, (fault, model, got.text)
-                assert got.json()["error"]["message"] and SECRET not in got.text
+                assert got.json()["error"]["message"] and lab.secret not in got.text
                 assert ("retry-after" in got.headers) is (status in (429, 503)) or model != "up"
 
 
-def test_an_upstream_that_is_not_there_is_a_503() -> None:
+def test_an_upstream_that_is_not_there_is_a_503(lab: Any) -> None:
     with StubServer() as gone:
         nowhere = gone.base_url
-    with serving(App(Catalog({"up": OpenAIModel("up", base_url=nowhere, api_key=SECRET, patience=QUICK)}))) as url:
+    with serving(
+        App(Catalog({"up": OpenAIModel("up", base_url=nowhere, api_key=lab.secret, patience=lab.quick)}))
+    ) as url:
         for model in ("up", "self_consistency(n=2)@up", "adaptive_consistency@up"):
-            got = post(url + "/v1/chat/completions", json=body(model), timeout=30)
+            got = post(url + "/v1/chat/completions", json=lab.body(model), timeout=30)
             assert got.status_code == 503 and got.headers["retry-after"]
 
 
@@ -208,17 +176,17 @@ def test_an_upstream_that_is_not_there_is_a_503() -> None:
     ("model", "stream"),
     [("here", False), ("up", True), ("self_consistency(n=4)@up", False), ("self_refine@here", True)],
 )
-def test_a_deadline_gives_what_there_is_in_time_and_says_so(model: str, stream: bool) -> None:
+def test_a_deadline_gives_what_there_is_in_time_and_says_so(lab: Any, model: str, stream: bool) -> None:
     with StubServer(Manners(token_seconds=0.05, reply=lambda asked, choice: [" word"] * 100)) as stub:
         with (
-            running(stub) as url,
+            lab.running(stub) as url,
             openai.OpenAI(
                 http_client=openai.DefaultHttpxClient(verify=False), base_url=url + "/v1", api_key="x", max_retries=0
             ) as client,
         ):
             began = time.monotonic()
             got: Any = client.chat.completions.create(
-                **body(model, stream=stream), extra_body={"nlrl": {"budget": {"seconds": 0.4}}}
+                **lab.body(model, stream=stream), extra_body={"nlrl": {"budget": {"seconds": 0.4}}}
             )
             if stream:
                 chunks = list(got)
@@ -228,24 +196,24 @@ def test_a_deadline_gives_what_there_is_in_time_and_says_so(model: str, stream: 
                 text, nlrl, finish = got.choices[0].message.content, got.nlrl, got.choices[0].finish_reason
             assert time.monotonic() - began < 2.0
         assert (nlrl["stopped"], finish) == ("seconds", "length") and text.count("word") >= 1
-        soon(lambda: stub.in_flight == 0)
+        lab.soon(lambda: stub.in_flight == 0)
 
 
-def test_too_many_waiting_is_a_429_and_gaps_are_kept_open() -> None:
+def test_too_many_waiting_is_a_429_and_gaps_are_kept_open(lab: Any) -> None:
     settings = Settings(running=1, waiting=1, heartbeat_s=0.1)
     hang = Fault("hang", after=2)
-    with StubServer(faults=lambda number, asked: hang) as stub, running(stub, settings) as url:
+    with StubServer(faults=lambda number, asked: hang) as stub, lab.running(stub, settings) as url:
 
         async def run() -> None:
             async with httpx.AsyncClient(verify=False, base_url=url, timeout=20) as client:
-                async with client.stream("POST", "/v1/chat/completions", json=body("up", stream=True)) as first:
+                async with client.stream("POST", "/v1/chat/completions", json=lab.body("up", stream=True)) as first:
                     lines = first.aiter_lines()
                     async for line in lines:
                         if line == ": keep-alive":
                             break
-                    waiting = asyncio.create_task(client.post("/v1/chat/completions", json=body("quick")))
+                    waiting = asyncio.create_task(client.post("/v1/chat/completions", json=lab.body("quick")))
                     await asyncio.sleep(0.2)
-                    third = await client.post("/v1/chat/completions", json=body("quick"))
+                    third = await client.post("/v1/chat/completions", json=lab.body("quick"))
                     assert third.status_code == 429 and int(third.headers["retry-after"]) >= 1
                     assert third.json()["error"]["code"] == "queue_full"
                 assert (await waiting).status_code == 200

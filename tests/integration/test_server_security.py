@@ -11,8 +11,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,51 +18,14 @@ import httpx
 import pytest
 
 from nlrl.core import Budget
-from nlrl.models import _openai_server
-from nlrl.models._stub_server import Manners, StubServer
-from nlrl.models.openai import OpenAIModel, Patience
-from nlrl.models.scripted import ScriptedModel
-from nlrl.server import App, Catalog, KeyStore, Settings, serving
+from nlrl.models._stub_server import Fault, Manners, StubServer
+from nlrl.server import KeyStore, Settings
 
 # loading certificates takes a tenth of a second, and there is no TLS here
 get = functools.partial(httpx.get, verify=False)
 post = functools.partial(httpx.post, verify=False)
 stream = functools.partial(httpx.stream, verify=False)
 request = functools.partial(httpx.request, verify=False)
-
-QUESTION = [{"role": "user", "content": "What is 17 + 25?"}]
-SECRET = "sk-upstream-0123456789"
-QUICK = Patience(retries=1, backoff_s=0.02, connect_s=2, read_s=3, try_s=5, total_s=6)
-
-
-@pytest.fixture(autouse=True)
-def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ports are used again: what was learnt of one upstream must not be believed of the next."""
-    monkeypatch.setattr(_openai_server, "_known", {})
-
-
-@contextmanager
-def running(stub: StubServer, settings: Settings | None = None, keys: KeyStore | None = None) -> Iterator[str]:
-    models = {
-        "up": OpenAIModel("up", base_url=stub.base_url, api_key=SECRET, patience=QUICK),
-        "here": ScriptedModel(lambda request, index: "word " * 200, token_seconds=0.02),
-        "quick": ScriptedModel(lambda request, index: "Final Answer: 42"),
-    }
-    with serving(App(Catalog(models), settings, keys)) as url:
-        yield url
-
-
-def body(model: str, **fields: Any) -> dict[str, Any]:
-    return {"model": model, "messages": QUESTION, **fields}
-
-
-def soon(true: Callable[[], bool], seconds: float = 1.0) -> float:
-    """Seconds until it is true."""
-    began = time.monotonic()
-    while not true():
-        assert time.monotonic() - began < seconds, "it took too long"
-        time.sleep(0.01)
-    return time.monotonic() - began
 
 
 def raw(url: str, sent: bytes, seconds: float = 5.0) -> bytes:
@@ -85,10 +46,10 @@ def framed(body: bytes, *headers: str) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def test_hostile_bytes_are_a_clear_4xx() -> None:
+def test_hostile_bytes_are_a_clear_4xx(lab: Any) -> None:
     settings = Settings(max_body_bytes=100_000, hosts=frozenset({"localhost", "127.0.0.1"}))
-    with StubServer() as stub, running(stub, settings) as url:
-        told = json.dumps(body("quick")).encode()
+    with StubServer() as stub, lab.running(stub, settings) as url:
+        told = json.dumps(lab.body("quick")).encode()
         deep = b'{"model": "quick", "messages": [], "x": ' + b"[" * 100 + b"]" * 100 + b"}"
         cases: list[tuple[str, bytes, tuple[int, ...]]] = [
             ("fine", framed(told, f"Content-Length: {len(told)}"), (200,)),
@@ -128,17 +89,19 @@ def test_hostile_bytes_are_a_clear_4xx() -> None:
         assert get(url + "/health").json() == {"status": "ok", "running": 0, "waiting": 0}
 
 
-def test_a_long_prompt_goes_through() -> None:
-    with StubServer() as stub, running(stub) as url:
+def test_a_long_prompt_goes_through(lab: Any) -> None:
+    with StubServer() as stub, lab.running(stub) as url:
         long = [{"role": "user", "content": "word " * 400_000}]
         for model in ("up", "quick"):
             got = post(url + "/v1/chat/completions", json={"model": model, "messages": long}, timeout=30)
             assert got.status_code == 200
 
 
-def test_without_a_key_nothing_and_with_one_only_what_it_may(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_key_nothing_and_with_one_only_what_it_may(
+    lab: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG, "nlrl")
-    with KeyStore(tmp_path / "keys") as keys, StubServer() as stub, running(stub, keys=keys) as url:
+    with KeyStore(tmp_path / "keys") as keys, StubServer() as stub, lab.running(stub, keys=keys) as url:
         chat = keys.create("alice", tokens=400)[1]
         read = keys.create("grafana", scopes=("read",))[1]
         for method, path in (
@@ -151,7 +114,7 @@ def test_without_a_key_nothing_and_with_one_only_what_it_may(tmp_path: Path, cap
 
         def ask(secret: str, model: str, **fields: Any) -> httpx.Response:
             headers = {"Authorization": f"Bearer {secret}"}
-            return post(url + "/v1/chat/completions", json=body(model, **fields), headers=headers, timeout=20)
+            return post(url + "/v1/chat/completions", json=lab.body(model, **fields), headers=headers, timeout=20)
 
         assert ask(read, "up").status_code == 403
         assert ask(chat, "up", max_tokens=30).status_code == 200
@@ -159,22 +122,39 @@ def test_without_a_key_nothing_and_with_one_only_what_it_may(tmp_path: Path, cap
         voted = ask(chat, "self_consistency(n=50)@up", max_tokens=30).json()
         assert voted["nlrl"]["stopped"] == "tokens" and voted["usage"]["total_tokens"] < 400
         spent = stub.tokens
-        soon(lambda: keys.list()[0].used == spent, 2)
+        lab.soon(lambda: keys.list()[0].used == spent, 2)
         while (last := ask(chat, "up", max_tokens=30)).status_code == 200:
             pass
         assert last.json()["error"]["code"] == "insufficient_quota" and stub.tokens <= 400
-        assert all(SECRET not in r.text for r in (last,))
+        assert all(lab.secret not in r.text for r in (last,))
         log = caplog.text
-        assert "key=" in log and chat not in log and SECRET not in log and "17 + 25" not in log
-        assert stub.headers[-1]["authorization"] == f"Bearer {SECRET}"
+        assert "key=" in log and chat not in log and lab.secret not in log and "17 + 25" not in log
+        assert stub.headers[-1]["authorization"] == f"Bearer {lab.secret}"
+
+
+def test_a_key_in_the_wrong_place_is_not_said_again(lab: Any, tmp_path: Path) -> None:
+    told = json.dumps({"error": {"message": f"you sent {lab.secret}"}})
+    echo = Fault("body", body=f"data: {told}\n\n".encode(), content_type="text/event-stream")
+    with (
+        KeyStore(tmp_path / "keys") as keys,
+        StubServer(faults=lambda number, asked: echo) as stub,
+        lab.running(stub, keys=keys) as url,
+    ):
+        secret = keys.create("alice")[1]
+        headers = {"Authorization": f"Bearer {secret}"}
+        for model in (secret, f"{secret}@up", f"best_of_n(verifier={secret})@up"):
+            got = post(url + "/v1/chat/completions", json=lab.body(model), headers=headers)
+            assert got.status_code in (400, 404) and secret not in got.text
+        streamed = post(url + "/v1/chat/completions", json=lab.body("up", stream=True), headers=headers).text
+        assert "you sent [key]" in streamed and lab.secret not in streamed
 
 
 @pytest.mark.parametrize("model", ["up", "self_consistency(n=4)@up", "here"])
-def test_a_revoked_key_stops_within_a_second(tmp_path: Path, model: str) -> None:
+def test_a_revoked_key_stops_within_a_second(lab: Any, tmp_path: Path, model: str) -> None:
     slow = Manners(token_seconds=0.05, reply=lambda asked, choice: [" word", "\n"] * 100)
-    with KeyStore(tmp_path / "keys") as keys, StubServer(slow) as stub, running(stub, keys=keys) as url:
+    with KeyStore(tmp_path / "keys") as keys, StubServer(slow) as stub, lab.running(stub, keys=keys) as url:
         headers = {"Authorization": f"Bearer {keys.create('alice')[1]}"}
-        asked = body(model, stream=True, max_tokens=200)
+        asked = lab.body(model, stream=True, max_tokens=200)
         with stream("POST", url + "/v1/chat/completions", json=asked, headers=headers, timeout=20) as got:
             parts = got.iter_text()
             next(parts)
@@ -183,14 +163,14 @@ def test_a_revoked_key_stops_within_a_second(tmp_path: Path, model: str) -> None
             rest = "".join(parts)
             assert time.monotonic() - began < 1.0
         assert "revoked" in rest and "[DONE]" not in rest
-        soon(lambda: stub.in_flight == 0)
+        lab.soon(lambda: stub.in_flight == 0)
         assert get(url + "/v1/models", headers=headers).status_code == 401
 
 
-def test_limits_of_the_server_hold_for_every_request() -> None:
+def test_limits_of_the_server_hold_for_every_request(lab: Any) -> None:
     settings = Settings(limits=Budget(calls=2, tokens=5000))
-    with StubServer() as stub, running(stub, settings) as url:
-        asked = body("self_consistency(n=8)@quick", nlrl={"budget": {"calls": 100}})
+    with StubServer() as stub, lab.running(stub, settings) as url:
+        asked = lab.body("self_consistency(n=8)@quick", nlrl={"budget": {"calls": 100}})
         assert post(url + "/v1/chat/completions", json=asked).json()["nlrl"]["calls"] == 2
 
 
@@ -203,14 +183,14 @@ sys.exit(0 if listen(App(Catalog({"up": model})), port=0, drain_s=10, ready=lamb
 """
 
 
-def test_sigterm_finishes_what_is_at_work_and_takes_no_more() -> None:
+def test_sigterm_finishes_what_is_at_work_and_takes_no_more(lab: Any) -> None:
     slow = Manners(token_seconds=0.05, reply=lambda asked, choice: [" word"] * 30)
     with StubServer(slow) as stub:
         command = [sys.executable, "-c", CHILD, stub.base_url]
         with subprocess.Popen(command, stdout=subprocess.PIPE, env=dict(os.environ)) as child:
             assert child.stdout is not None
             url = child.stdout.readline().decode().strip()
-            asked = body("up", stream=True)
+            asked = lab.body("up", stream=True)
             with stream("POST", url + "/v1/chat/completions", json=asked, timeout=20) as got:
                 parts = got.iter_text()
                 next(parts)

@@ -164,7 +164,7 @@ def test_a_thumb_is_kept(tmp_path: Path) -> None:
         told = post(where, json={"thumb": -1, "reference": "41"}).json()
         assert told["thumb"] == -1 and told["reference"] == "41"
         assert post(where, json={"thumb": 0}).json()["thumb"] is None
-        for wrong in ({"thumb": 2}, {"thumb": True}, {"thumb": "1"}, {}, {"thumb": 1, "reference": 42}):
+        for wrong in ({"thumb": 2}, {"thumb": True}, {"thumb": 1.0}, {"thumb": "1"}, {}, {"thumb": 1, "reference": 42}):
             assert post(where, json=wrong).status_code == 400
         assert post(url + "/api/requests/req_none/feedback", json={"thumb": 1}).status_code == 404
         assert post(where, content=b"{}", headers={"Content-Type": "text/plain"}).status_code == 415

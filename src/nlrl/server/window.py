@@ -155,7 +155,7 @@ class Window:
         record = self._one(call, self._viewer(call))
         body = await call.json(*_BODY)
         thumb, reference = body.get("thumb"), body.get("reference")
-        if thumb not in (1, -1, 0) or isinstance(thumb, bool):
+        if type(thumb) is not int or thumb not in (1, -1, 0):
             raise ApiError(400, "thumb: Give 1, -1, or 0 to take it back.", param="thumb", code="invalid_value")
         if not isinstance(reference, str | None) or len(reference or "") > 10_000:
             raise ApiError(400, "reference: Give the right answer as text.", param="reference", code="invalid_value")
