@@ -114,10 +114,11 @@ def test_who_leaves_early_pays_for_the_time(lab: Any, tmp_path: Path) -> None:
         assert used < 500
 
 
+@pytest.mark.parametrize("status", [500, 400])
 @pytest.mark.parametrize("stream", [False, True])
-def test_one_of_eight_failing_is_an_answer_of_seven(lab: Any, stream: bool) -> None:
+def test_one_of_eight_failing_is_an_answer_of_seven(lab: Any, stream: bool, status: int) -> None:
     manners = Manners(n="refused", refusal="parameter n is not supported")
-    broken = Fault("status", status=500)
+    broken = Fault("status", status=status)
     with StubServer(manners, lambda number, asked: broken if asked.get("seed") == 4 else None) as stub:
         with lab.running(stub) as url:
             client = openai.OpenAI(
@@ -128,6 +129,7 @@ def test_one_of_eight_failing_is_an_answer_of_seven(lab: Any, stream: bool) -> N
                 timeout=30,
             )
             with client:
+                client.chat.completions.create(**lab.body("self_consistency(n=2)@up"))  # it is learnt: one a call
                 asked = lab.body("self_consistency(n=8)@up", seed=1, stream=stream)
                 got: Any = client.chat.completions.create(**asked)
                 nlrl = got.nlrl if not stream else [c for c in got if "nlrl" in (c.model_extra or {})][-1].nlrl

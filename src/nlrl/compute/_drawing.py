@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -58,19 +57,11 @@ async def drawing(
         left -= size
         flow = shared.purse.wave(
             call, ledger=compute.ledger, phase=phase, hold=hold, problem=problem, key=key,
-            on_delta=_named(shared.watch, names),
+            until=compute._deadline, on_delta=_named(shared.watch, names),
         )  # fmt: skip
         try:
             async with aclosing(flow) as draws:
-                while True:
-                    try:
-                        if compute._deadline is None:
-                            offset, draw = await anext(draws)
-                        else:
-                            async with asyncio.timeout(compute._seconds_left()):
-                                offset, draw = await anext(draws)
-                    except StopAsyncIteration:
-                        break
+                async for offset, draw in draws:
                     if draw.completion.ok:
                         yield names[offset], draw
                     else:

@@ -9,6 +9,8 @@ One *wave* is one call for n draws on one prompt:
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
@@ -99,11 +101,14 @@ class Purse:
         model: Model | None = None,
         problem: Problem | None = None,
         key: str | None = None,
+        until: float | None = None,
         on_delta: Callable[[Delta], None] | None = None,
     ) -> AsyncGenerator[tuple[int, Draw], None]:
         """`request.n` draws in index order; closing early cancels the rest. Settles `hold` in any case.
 
-        key  of the request, where it is known already
+        key    of the request, where it is known already
+        until  by `time.monotonic`: then what is not there is cancelled, what had ended behind it still comes, and at
+               last TimeoutError is raised
         """
         model = model or self.model
         key = key or self.key(model, request, problem)
@@ -115,23 +120,35 @@ class Purse:
                 known = await self.bank.get(key, indices)
                 for index in indices:  # ascending, so two waves can never wait for each other
                     if index not in known:
-                        await stack.enter_async_context(self.bank.drawing(f"{key}:{index}"))
+                        async with _until(until):
+                            await stack.enter_async_context(self.bank.drawing(f"{key}:{index}"))
                 if len(known) < request.n:
                     known = await self.bank.get(key, indices)  # another asker may have drawn them meanwhile
                 missing = [i for i in indices if i not in known]
                 # what was cancelled before is likely not to be wanted again: it starts only when it is asked for
                 deferred = await self.bank.get_cancelled(key, missing)
                 flow.start([i for i in missing if i not in deferred])
+                late = False
                 try:
                     for index in indices:
-                        draw = known.get(index)
-                        if draw is None:
+                        draw = known.get(index) or (flow.done.get(index) if late else None)
+                        if draw is None and not late:
                             if index not in flow.asked:
                                 flow.start([i for i in missing if i not in flow.asked])
-                            await flow.take(index, lambda: self._record(key, model, problem, request, flow))
-                            draw = flow.done[index]
-                        served[index] = draw
-                        yield index - request.first_index, draw
+                            try:
+                                async with _until(until):
+                                    await flow.take(index, lambda: self._record(key, model, problem, request, flow))
+                            except TimeoutError:
+                                if until is None:
+                                    raise
+                                late = True
+                                await flow.stop()
+                            draw = flow.done.get(index)
+                        if draw is not None:
+                            served[index] = draw
+                            yield index - request.first_index, draw
+                    if late:
+                        raise TimeoutError
                 finally:
                     await flow.stop()
                     await self._record(key, model, problem, request, flow)
@@ -179,3 +196,8 @@ class Purse:
             problem_id=problem.id if problem else None,
             request={"messages": messages, "prefill": request.prefill, "sampling": request.sampling},
         )
+
+
+def _until(moment: float | None) -> asyncio.Timeout:
+    """A time limit by `time.monotonic`."""
+    return asyncio.timeout(None if moment is None else max(moment - time.monotonic(), 0.0))

@@ -18,7 +18,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from nlrl.core import Capabilities, Completion, Delta, Message, Request
+from nlrl.core import Capabilities, Completion, Delta, Finish, Message, ModelError, Request
 from nlrl.models._openai_exchange import Draw, Exchange
 from nlrl.models._openai_failures import CallFailed
 from nlrl.models._openai_server import Known
@@ -75,17 +75,10 @@ class Unwatched:
 
     async def _deltas(self, request: Request) -> AsyncGenerator[Delta, None]:
         known = self.model._known
-        if request.n > 1 and known.n_refused is not None and known.n_given == 1:  # one choice a call: side by side
-            ones = [replace(request, n=1, first_index=request.first_index + i) for i in range(request.n)]
-            calls = [asyncio.ensure_future(self._one(one)) for one in ones]
-            try:
-                for at, deltas in enumerate(await asyncio.gather(*calls)):
-                    for delta in deltas:
-                        yield replace(delta, index=at)
-            finally:
-                for call in calls:
-                    call.cancel()
-                await asyncio.gather(*calls, return_exceptions=True)
+        if request.n > 1 and known.n_refused is not None and known.n_given == 1:
+            async with aclosing(self._side_by_side(request)) as stream:
+                async for delta in stream:
+                    yield delta
             return
         deltas = await self._at_once(request)
         if deltas is not None:
@@ -96,9 +89,33 @@ class Unwatched:
             async for delta in stream:
                 yield delta
 
-    async def _one(self, request: Request) -> list[Delta]:
-        deltas = await self._at_once(request)
-        return [delta async for delta in self.model.stream(request)] if deltas is None else deltas
+    async def _side_by_side(self, request: Request) -> AsyncGenerator[Delta, None]:
+        """One choice a call, as they end. Raises ModelError if none of them can succeed."""
+        calls = [asyncio.ensure_future(self._one(request, at)) for at in range(request.n)]
+        refused: list[tuple[int, ModelError]] = []
+        try:
+            for ended in asyncio.as_completed(calls):
+                at, deltas, error = await ended
+                if error is not None:
+                    refused.append((at, error))
+                for delta in deltas:
+                    yield replace(delta, index=at)
+            if len(refused) == request.n:
+                raise refused[0][1]
+            for at, error in refused:
+                yield Delta(at, completion=Completion("", Finish.ERROR, 0, error=str(error)))
+        finally:
+            for call in calls:
+                call.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
+
+    async def _one(self, request: Request, at: int) -> tuple[int, list[Delta], ModelError | None]:
+        one = replace(request, n=1, first_index=request.first_index + at)
+        try:
+            deltas = await self._at_once(one)
+            return at, [d async for d in self.model.stream(one)] if deltas is None else deltas, None
+        except ModelError as error:
+            return at, [], error
 
     async def _at_once(self, request: Request) -> list[Delta] | None:
         """All draws by one exchange of the quick client; None where that is not sure to work: then the model asks, who

@@ -149,7 +149,10 @@ def _print(value: Any) -> str:
     for word, meaning in _WORDS.items():
         if value is meaning:
             return word
-    plain = isinstance(value, str) and value.isidentifier() and not keyword.iskeyword(value) and value not in _WORDS
+    if not isinstance(value, str):
+        return repr(value)
+    # Python reads bare words of other scripts in their normal form: a ligature would come back as two letters
+    plain = value.isascii() and value.isidentifier() and not keyword.iskeyword(value) and value not in _WORDS
     return value if plain else repr(value)
 
 

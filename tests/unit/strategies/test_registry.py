@@ -2,7 +2,7 @@ import keyword
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nlrl.core import UnknownName, UserError
@@ -14,6 +14,7 @@ values = st.one_of(
 )
 
 
+@example(StrategySpec("a", {"a": "\ufb00"}))
 @given(st.builds(StrategySpec, names, st.dictionaries(names, values, max_size=4)))
 def test_specs_are_printed_and_parsed_without_loss(spec):
     again = parse_strategy(str(spec))
