@@ -9,7 +9,8 @@ same through each server, in turns: a round is one call of every kind, so whatev
 them alike. Reported is how much longer than the direct calls each kind took: at the median, at the 99th percentile, and
 at the 10th, which is nearest to what an idle machine would show. And how long the server's process worked for a call.
 
-Beside ours stand, where the Python of an environment that has them is given:
+Beside ours stands a proxy with nothing to it on the same libraries (`equipment/bare_proxy.py`), which shows what any
+further process costs on this machine. And, where the Python of an environment that has them is given:
     its_hub 1.2.0    its "iaas" server, self-consistency with a budget of 8 (it has no pass-through: budget 1)
     optillm 0.4.0    approach "none", and "self_consistency", which always draws 5, one after the other
 
@@ -31,7 +32,7 @@ from contextlib import ExitStack
 from statistics import median, quantiles
 from typing import Any
 
-from equipment.servers import Server, end_orderly, its_hub, nlrl_serve, optillm, upstream
+from equipment.servers import Server, bare_proxy, end_orderly, its_hub, nlrl_serve, optillm, upstream
 
 MARK_MS = 1.5
 MARK_TIMES = 1.1
@@ -72,6 +73,7 @@ def start_all(stack: ExitStack, delay_ms: int, args: argparse.Namespace) -> dict
     plain = {"model": "stub", "messages": QUESTION, "max_tokens": 64}
     clients = {
         "bare": Client(up, plain),
+        "a bare proxy": Client(start(bare_proxy(up.url)), plain),
         "ours, passed through": Client(ours, plain),
         "ours, vote of 8": Client(ours, {**plain, "model": "self_consistency(n=8)@stub"}),
     }
