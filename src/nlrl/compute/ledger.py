@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 
-from nlrl.core import Budget, Phase, Spend, Stopped, Usage
+from nlrl.core import NOTHING, Budget, Phase, Spend, Stopped, Usage
 
 _LIMITS: dict[str, tuple[Stopped, Callable[[Spend], float]]] = {
     "tokens": (Stopped.TOKENS, lambda s: s.tokens),
@@ -46,10 +46,10 @@ class Ledger:
     parent: Ledger | None = None
     on_spend: Callable[[Phase, Spend], None] | None = None
     phases: dict[Phase, Spend] = field(default_factory=dict)
-    paid: Spend = field(default_factory=Spend)
-    total: Spend = field(default_factory=Spend)  # everything settled so far
+    paid: Spend = NOTHING
+    total: Spend = NOTHING  # everything settled so far
     peak_tokens: int = 0  # the most that was ever spent and held: under a budget of as many, nothing would change
-    _held: Spend = field(default_factory=Spend)  # the sum of the open reservations
+    _held: Spend = NOTHING  # the sum of the open reservations
     _open: int = 0  # their number
     _waiters: deque[asyncio.Future[None]] = field(default_factory=deque)
 
@@ -91,8 +91,8 @@ class Ledger:
         ledger: Ledger | None = self
         while ledger is not None:
             ledger._open -= 1
-            ledger._held = ledger._held - hold.bound if ledger._open else Spend()  # no float dust when all is settled
-            ledger.phases[phase] = ledger.phases.get(phase, Spend()) + actual
+            ledger._held = ledger._held - hold.bound if ledger._open else NOTHING  # no float dust when all is settled
+            ledger.phases[phase] = ledger.phases.get(phase, NOTHING) + actual
             ledger.total += actual
             ledger.paid += actual if paid is None else paid
             ledger._wake()

@@ -13,7 +13,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 
 from nlrl.compute._flow import Flow, with_prompt
@@ -198,6 +198,6 @@ class Purse:
         )
 
 
-def _until(moment: float | None) -> asyncio.Timeout:
+def _until(moment: float | None) -> AbstractAsyncContextManager[object]:
     """A time limit by `time.monotonic`."""
-    return asyncio.timeout(None if moment is None else max(moment - time.monotonic(), 0.0))
+    return nullcontext() if moment is None else asyncio.timeout(max(moment - time.monotonic(), 0.0))

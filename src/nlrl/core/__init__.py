@@ -36,9 +36,10 @@ from nlrl.core.errors import (
 )
 from nlrl.core.problems import ANSWER_PHRASE, CodeTests, Problem, TaskType
 from nlrl.core.protocols import Environment, Model, PricedVerifier, SpendingVerifier, Strategy, Verifier
-from nlrl.core.usage import Budget, Phase, Spend, Usage
+from nlrl.core.usage import NOTHING, Budget, Phase, Spend, Usage
 
 __all__ = [
+    "NOTHING",
     "ANSWER_PHRASE", "Answer", "BankError", "Budget", "BudgetExhausted", "Candidate", "Capabilities", "CodeTests",
     "Completion", "DataError", "Delta", "Environment", "EnvironmentFailed", "Finish", "Gist", "Message",
     "MissingExtra", "Model", "ModelError", "ModelMissing", "ModelRefused", "ModelUnavailable", "NlrlError",

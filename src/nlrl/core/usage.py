@@ -53,12 +53,15 @@ class Spend:
         return dict(zip(self.__slots__, _counts(self), strict=True))
 
     def __add__(self, other: Spend) -> Spend:
-        return Spend(*map(add, _counts(self), _counts(other)))
+        if other is NOTHING:  # most of what a fresh ledger adds; each sum makes an object
+            return self
+        return other if self is NOTHING else Spend(*map(add, _counts(self), _counts(other)))
 
     def __sub__(self, other: Spend) -> Spend:
-        return Spend(*map(sub, _counts(self), _counts(other)))
+        return self if other is NOTHING else Spend(*map(sub, _counts(self), _counts(other)))
 
 
+NOTHING = Spend()
 # in the order of the fields; ledgers add up millions of these in a replay
 _counts = attrgetter(*(f.name for f in fields(Spend)))
 
@@ -71,7 +74,7 @@ class Usage:
     seconds               wall clock
     """
 
-    total: Spend = Spend()
+    total: Spend = NOTHING
     phases: Mapping[Phase, Spend] = field(default_factory=dict)
     critical_path_tokens: int = 0
     seconds: float = 0.0
@@ -84,7 +87,7 @@ class Usage:
     @property
     def verifier_tokens(self) -> int:
         """Tokens spent on judges and reward models."""
-        return self.phases.get(Phase.VERIFY, Spend()).tokens
+        return self.phases.get(Phase.VERIFY, NOTHING).tokens
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from nlrl.compute import Ledger
 from nlrl.server.ask import Ask
 from nlrl.server.call import Call, ClientGone
 from nlrl.server.errors import ApiError, as_api_error
+from nlrl.server.recent import Recent
 from nlrl.server.records import Record, Records, in_short, without_texts
 from nlrl.server.trace import Trace
 
@@ -48,7 +49,7 @@ class Journal:
         self, records: Records | None = None, texts: Texts = "none", retention_days: float | None = None
     ) -> None:
         self.texts, self.retention_days = texts, retention_days
-        self._memory = Records()
+        self._memory = Recent()
         self._file = records
         self._open: dict[str, Trace] = {}
         self._feeds: set[_Feed] = set()
@@ -137,7 +138,7 @@ class Journal:
         return self._file is not None
 
     @property
-    def store(self) -> Records:
+    def store(self) -> Records | Recent:
         """Where sums are taken from."""
         return self._file or self._memory
 
@@ -166,16 +167,16 @@ class Journal:
         """Delete what is older than the retention, now and every hour."""
         while self.retention_days is not None:
             before = time.time() - self.retention_days * 86400
-            for store in filter(None, (self._memory, self._file)):
+            self._memory.erase(before=before)
+            if self._file is not None:
                 with suppress(sqlite3.Error):  # busy: in an hour
-                    for _ in range(store.count(before=before) // _AT_ONCE + 1):
-                        store.erase(before=before, most=_AT_ONCE)
+                    for _ in range(self._file.count(before=before) // _AT_ONCE + 1):
+                        self._file.erase(before=before, most=_AT_ONCE)
                         await asyncio.sleep(0)
             await asyncio.sleep(_CLEAN_S)
 
     def close(self) -> None:
-        """Release the files."""
-        self._memory.close()
+        """Release the file."""
         if self._file is not None:
             self._file.close()
 

@@ -1,6 +1,6 @@
-"""What a server remembers of its requests: one record each, in one SQLite file or in memory.
+"""What a server remembers of its requests: one record each, in one SQLite file.
 
-    records = Records("requests.sqlite")          # Records(): the last 500, gone with the process
+    records = Records("requests.sqlite")
     records.put(Record(id="req_1", at=time.time(), key="-", model="auto@qwen", strategy="auto", ...))
     records.list(limit=50)                        # newest first
     records.erase(before=time.time() - 30 * 86400)
@@ -26,7 +26,6 @@ from msgspec import Struct
 
 from nlrl.core import UserError
 
-IN_MEMORY = 500  # records that are kept where there is no file
 _EACH_READ = 200
 _SHORT_CHARS = 300
 
@@ -125,18 +124,16 @@ _decode = msgspec.json.Decoder(Record).decode
 
 
 class Records:
-    """The store. path: None keeps the last `IN_MEMORY` records in memory."""
+    """The store."""
 
-    def __init__(self, path: str | Path | None = None, *, create: bool = True) -> None:
-        self.path = None if path is None else Path(path)
-        if self.path is not None and not create and not self.path.is_file():
+    def __init__(self, path: str | Path, *, create: bool = True) -> None:
+        self.path = Path(path)
+        if not create and not self.path.is_file():
             raise UserError(f"There are no records at {self.path}. They are made by: nlrl serve --records {self.path}")
         try:
-            if self.path is not None and not self.path.exists():  # for its owner alone, from the first moment
+            if not self.path.exists():  # for its owner alone, from the first moment
                 os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
-            self._db = sqlite3.connect(
-                self.path or ":memory:", isolation_level=None, check_same_thread=False, timeout=5
-            )
+            self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")  # survives a killed process, not always a power cut
             self._db.execute("PRAGMA secure_delete=ON")  # what is erased is overwritten, not only unlinked
@@ -150,9 +147,7 @@ class Records:
             record.id, record.at, record.key, record.user, record.state == "failed", record.prompt_tokens,
             record.completion_tokens, record.cost, _encode(in_short(record)), _encode(record),
         )  # fmt: skip
-        last = self._db.execute(_PUT, row).lastrowid or 0
-        if self.path is None:
-            self._db.execute("DELETE FROM requests WHERE n <= ? - ?", (last, IN_MEMORY))
+        self._db.execute(_PUT, row)
 
     def get(self, id: str) -> Record | None:
         """The record of that request."""
@@ -236,8 +231,6 @@ class Records:
 
     def _sums(self, query: str, values: list[Any]) -> list[tuple[Any, ...]]:
         """Over a million records this takes a while: with a connection of its own, in a thread, it stops nobody."""
-        if self.path is None:
-            return self._db.execute(query, values).fetchall()
         with closing(sqlite3.connect(self.path, timeout=5)) as beside:
             return beside.execute(query, values).fetchall()
 

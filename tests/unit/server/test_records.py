@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
@@ -12,7 +14,8 @@ from hypothesis import strategies as st
 
 from nlrl.core import UserError
 from nlrl.server.labels import panel_lines
-from nlrl.server.records import IN_MEMORY, Attempt, Record, Records, without_texts
+from nlrl.server.recent import MOST, Recent
+from nlrl.server.records import Attempt, Record, Records, without_texts
 
 
 def made(id: str, **fields: object) -> Record:
@@ -36,8 +39,17 @@ def test_a_record_comes_back_as_it_was_also_in_another_process(tmp_path: Path) -
     assert path.stat().st_mode & 0o077 == 0
 
 
-def test_pages_are_whole_and_in_order() -> None:
-    records = Records()
+@pytest.fixture(params=["file", "memory"])
+def records(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Records | Recent]:
+    """Both stores: what is true of one is true of the other."""
+    if request.param == "memory":
+        yield Recent()
+        return
+    with Records(tmp_path / "requests.sqlite") as found:
+        yield found
+
+
+def test_pages_are_whole_and_in_order(records: Records | Recent) -> None:
     for n in range(25):
         records.put(made(f"r{n}", key="a" if n % 2 else "b"))
     assert [r.id for r in records.list(limit=3)] == ["r24", "r23", "r22"]
@@ -51,11 +63,11 @@ def test_pages_are_whole_and_in_order() -> None:
 
 
 def test_memory_is_bounded_and_keeps_the_newest() -> None:
-    records = Records()
-    for n in range(IN_MEMORY + 20):
+    records = Recent()
+    for n in range(MOST + 20):
         records.put(made(f"r{n}"))
-    assert records.count() == IN_MEMORY and records.get("r0") is None
-    assert records.list(limit=1)[0].id == f"r{IN_MEMORY + 19}"
+    assert records.totals().requests == MOST and records.get("r0") is None
+    assert records.list(limit=1)[0].id == f"r{MOST + 19}"
 
 
 def test_what_is_erased_is_gone_from_the_disk(tmp_path: Path) -> None:
@@ -84,8 +96,7 @@ def test_old_records_are_purged_and_texts_can_go_first(tmp_path: Path) -> None:
         assert records.erase(before=now - 50) == 1 and [r.id for r in records.each()] == ["new"]
 
 
-def test_sums_are_of_what_is_there() -> None:
-    records = Records()
+def test_sums_are_of_what_is_there(records: Records | Recent) -> None:
     day = time.time()
     records.put(made("a", key="x", at=day, prompt_tokens=1, completion_tokens=2, state="failed"))
     records.put(made("b", key="x", at=day, prompt_tokens=10, cost=0.25))
@@ -110,11 +121,11 @@ def test_a_file_that_is_none_is_said(tmp_path: Path) -> None:
 
 @given(st.text(st.characters(exclude_categories=("Cs",))), st.none() | st.integers(-1, 1))
 def test_any_text_survives(text: str, thumb: int | None) -> None:
-    records = Records()
     record = made("a", question=text, thumb=thumb, user=text)
-    records.put(record)
-    assert records.get("a") == record
-    assert [r.id for r in records.each(user=text)] == ["a"]
+    with TemporaryDirectory() as beside, Records(Path(beside) / "r.sqlite") as records:
+        records.put(record)
+        assert records.get("a") == record
+        assert [r.id for r in records.each(user=text)] == ["a"]
 
 
 def test_labels_are_questions_with_a_known_answer() -> None:
@@ -132,8 +143,7 @@ def test_labels_are_questions_with_a_known_answer() -> None:
     assert [msgspec.json.decode(row)["reference"] for row in rows] == ["41"]
 
 
-def test_a_list_is_in_short_whatever_the_records_hold() -> None:
-    records = Records()
+def test_a_list_is_in_short_whatever_the_records_hold(records: Records | Recent) -> None:
     records.put(made("a", question="q" * 5000, text="t" * 5000, notes=["n" * 5000]))
     (short,) = records.list()
     assert len(short.question or "") == 301 and short.text is None and not short.attempts and not short.notes
