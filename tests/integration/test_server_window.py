@@ -139,6 +139,16 @@ def test_texts_are_kept_as_far_as_was_said(texts: Texts, tmp_path: Path) -> None
         assert (one(url, id)["question"] is not None) is (texts == "keep")
 
 
+def test_what_is_erased_while_the_server_runs_is_gone_and_does_not_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "requests.sqlite"
+    with running("keep", path) as url, Records(path) as beside:
+        id = ask(url, "self_consistency(n=2)@here", user="u-17").headers["x-request-id"]
+        assert beside.erase(user="u-17") == 1
+        assert get(f"{url}/api/requests/{id}").status_code == 404
+        assert post(f"{url}/api/requests/{id}/feedback", json={"thumb": 1}).status_code == 404
+        assert get(url + "/api/requests").json()["requests"] == [] and beside.get(id) is None
+
+
 def test_failures_and_those_who_left_are_told() -> None:
     with running() as url:
         refused = ask(url, "self_consistency(n=2)@here", nlrl={"budget": {"tokens": 1}})

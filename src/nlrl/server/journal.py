@@ -117,7 +117,8 @@ class Journal:
         """A request, at work or over; with its texts as long as they are there."""
         if (trace := self._open.get(id)) is not None:
             return trace.now()
-        return self._memory.get(id) or (self._file.get(id) if self._file else None)
+        stored = (self._file or self._memory).get(id)  # what was erased from the file is not to be seen here either
+        return stored and (self._memory.get(id) or stored)
 
     def list(self, *, limit: int, before: str | None = None, key: str | None = None) -> list[Record]:
         """Records in short, newest first; those at work come before all others."""
