@@ -247,9 +247,10 @@ def test_pages_of_requests_and_wrong_questions() -> None:
         assert [r["id"] for r in page["requests"]] == ids[:2:-1] and page["more"]
         rest = get(url + "/api/requests", params={"limit": 3, "before": ids[3]}).json()
         assert [r["id"] for r in rest["requests"]] == ids[2::-1] and not rest["more"]
-        for limit in ("0", "501", "x", "-1", "9" * 30, "٣"):
+        for limit in ("0", "501", "x", "-1", "9" * 30, "٣", "", "01"):
             assert get(url + "/api/requests", params={"limit": limit}).status_code == 400
         assert get(url + "/api/requests?" + "a=1&" * 1000).status_code == 400
+        assert get(url + "/api/requests?limit=1&limit=2").status_code == 400
         assert get(url + "/api/requests", params={"before": "unknown"}).json() == {"requests": [], "more": False}
 
 

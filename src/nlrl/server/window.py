@@ -13,6 +13,7 @@ opens these routes only, and ends with the key's revocation, after 12 hours, or 
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -139,7 +140,7 @@ class Window:
         """?limit=50&before=ID: requests, newest first."""
         viewer, asked = self._viewer(call), _query(call)
         limit = asked.get("limit", "50")
-        if not (limit.isascii() and limit.isdigit() and len(limit) <= 3 and 1 <= int(limit) <= 500):
+        if not (re.fullmatch("[1-9][0-9]{0,2}", limit) and int(limit) <= 500):
             raise ApiError(400, "limit: Give a number from 1 to 500.", param="limit", code="invalid_value")
         found = self._journal.list(limit=int(limit) + 1, before=asked.get("before"), key=viewer.key)
         names, most = self._names(), int(limit)
@@ -254,9 +255,12 @@ def _named(told: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
 
 def _query(call: Call) -> dict[str, str]:
     try:
-        return dict(parse_qsl(call.query.decode("latin-1"), max_num_fields=20))
+        found = parse_qsl(call.query.decode("latin-1"), keep_blank_values=True, max_num_fields=20)
     except ValueError:
         raise ApiError(400, "There are too many parameters in the address.", code="invalid_value") from None
+    if len(dict(found)) < len(found):
+        raise ApiError(400, "A parameter stands in the address twice.", code="invalid_value")
+    return dict(found)
 
 
 def _token(call: Call) -> str:
