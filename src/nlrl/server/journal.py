@@ -87,7 +87,7 @@ class Journal:
         self._publish(record)
 
     def _keep(self, record: Record) -> None:
-        self._memory.put(record)
+        self._memory.put(without_texts(record) if self.texts == "none" else record)
         if self._file is not None:
             try:
                 self._file.put(record if self.texts == "keep" else without_texts(record))

@@ -255,11 +255,12 @@ def in_short(record: Record) -> Record:
 
 
 def without_texts(record: Record) -> Record:
-    """The record with its numbers alone."""
-    bare = [msgspec.structs.replace(attempt, answer=None, text=None) for attempt in record.attempts]
+    """The record with its numbers alone: what an upstream says of a failure may quote what was asked."""
+    bare = [msgspec.structs.replace(attempt, answer=None, text=None, error=None) for attempt in record.attempts]
     return msgspec.structs.replace(
-        record, question=None, answer=None, reference=None, messages=None, text=None, attempts=bare
-    )
+        record, question=None, answer=None, reference=None, messages=None, text=None, attempts=bare, notes=[],
+        error=None,
+    )  # fmt: skip
 
 
 def _cut(text: str | None) -> str | None:

@@ -148,3 +148,11 @@ def test_a_list_is_in_short_whatever_the_records_hold(records: Records | Recent)
     (short,) = records.list()
     assert len(short.question or "") == 301 and short.text is None and not short.attempts and not short.notes
     assert len((records.get("a") or short).text or "") == 5000
+
+
+def test_without_texts_nothing_is_left_that_may_quote_one() -> None:
+    attempts = [Attempt("s0", 5, "error", error="bad prompt: my secret"), Attempt("s1", 5, "stop", text="my secret")]
+    told = made("a", question="my secret", error="refused: my secret", notes=["1 of 2 failed: my secret"])
+    told = msgspec.structs.replace(told, attempts=attempts, text="my secret", reference="my secret", answer="my secret")
+    bare = without_texts(told)
+    assert b"secret" not in msgspec.json.encode(bare) and [a.tokens for a in bare.attempts] == [5, 5]
