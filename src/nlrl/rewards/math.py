@@ -12,8 +12,8 @@ from nlrl.rewards.equivalence import Equivalence, default_equivalence
 class MathVerifier:
     """Right if the answer equals the reference or one of the aliases, as `equivalence` judges.
 
-    Verdicts: unparsed where no answer was read, abstain without a reference, timeout where the symbolic engine could
-    not decide in time; value 1 for right, 0.5 for abstain, 0 for all else.
+    Verdicts: unparsed where no answer was read, abstain without a reference; value 1 for right, 0.5 for abstain, 0 for
+    all else.
     """
 
     def __init__(self, equivalence: Equivalence | None = None) -> None:
@@ -31,19 +31,14 @@ class MathVerifier:
                 scores.append(NO_REFERENCE)
             else:
                 if candidate.answer not in known:
-                    known[candidate.answer] = await self._grade(candidate.answer, references)
+                    known[candidate.answer] = self._grade(candidate.answer, references)
                 scores.append(known[candidate.answer])
         return scores
 
-    async def _grade(self, answer: str, references: Sequence[str]) -> Score:
-        late = False
+    def _grade(self, answer: str, references: Sequence[str]) -> Score:
         for reference in references:
-            verdict = await self._equivalence.decide(reference, answer, task_type=TaskType.MATH, wait=True)
-            if verdict:
+            if self._equivalence.equal_sync(reference, answer, task_type=TaskType.MATH):
                 return Score(1.0, Verdict.RIGHT, reason=f"{_short(answer)} equals {_short(reference)}")
-            late = late or verdict is None
-        if late:
-            return Score(0.0, Verdict.TIMEOUT, reason=f"{_short(answer)} against {_short(references[0])}: out of time")
         return Score(0.0, Verdict.WRONG, reason=f"{_short(answer)} is not {_short(references[0])}")
 
 

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from nlrl.core import Candidate, Completion, Finish, Problem, Score, TokenLogprob, Verifier
-from nlrl.rewards.equivalence import Equivalence
-
-
-@pytest.fixture(scope="session")
-def equivalence() -> Iterator[Equivalence]:
-    """One instance, its engine warm, for all tests that need the engine."""
-    shared = Equivalence()
-    assert shared.warm()
-    yield shared
-    shared.close()
 
 
 @pytest.fixture

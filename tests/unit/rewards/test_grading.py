@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from nlrl.core import Candidate, CodeTests, Problem, Score, TaskType, Verdict, Verifier
 from nlrl.rewards.choices import match_choice
-from nlrl.rewards.equivalence import Equivalence
 from nlrl.rewards.math import MathVerifier
 from nlrl.rewards.reference import ReferenceVerifier
 from nlrl.rewards.text import TextVerifier, exact_match, f1, normalise
@@ -43,14 +42,6 @@ def test_mathematics(
 def test_aliases_count(attempt: Attempt, judge_one: JudgeOne) -> None:
     problem = Problem("?", reference="x", aliases=("y + 1",))
     assert judge_one(MathVerifier(), problem, attempt("1 + y")).verdict is Verdict.RIGHT
-
-
-def test_a_comparison_out_of_time_is_a_timeout_not_a_wrong_answer(
-    attempt: Attempt, judge_one: JudgeOne, equivalence: Equivalence
-) -> None:
-    problem = Problem("?", reference=r"\int_0^1 x^{x^{x^x}} dx")
-    score = judge_one(MathVerifier(equivalence), problem, attempt(r"\sum_{k=1}^{10^8} k^{k}"))
-    assert (score.verdict, score.value) == (Verdict.TIMEOUT, 0.0)
 
 
 def test_one_score_each_in_order(attempt: Attempt) -> None:

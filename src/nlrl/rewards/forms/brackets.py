@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
+from fractions import Fraction
 
 from nlrl.rewards.forms.clean import CLOSE_SET, OPEN_SET
+from nlrl.rewards.forms.numerals import Exact, tidy
 from nlrl.rewards.forms.shapes import Form, Group, Matrix, Piece, Reading, Region, Scalar
 
 Part = Callable[[str], Form]
@@ -14,7 +17,9 @@ MAX_ITEMS = 200
 _OPEN, _CLOSE = "([{⦃⟨", ")]}⦄⟩"
 _ENVIRONMENT = re.compile(r"^\\begin\s*\{([a-zA-Z]*matrix|array)\*?\}(?:\s*\{[lcr| ]*\})?(.*)\\end\s*\{\1\*?\}$", re.S)
 _WRAPPED = re.compile(r"^(?:(?:np|numpy|sp|sympy)\.)?(?:[Mm]atrix|array|[Vv]ector)\s*\((.*)\)$", re.S)
-_BUILDER = re.compile(r"^\s*\(?[A-Za-z]\w?(?:\s*,\s*[A-Za-z]\w?)*\)?\s*(?:∈\s*[ℝℤℕℚ]\s*)?(?:\||:)(.+)$", re.S)
+_BUILDER = re.compile(
+    r"^\s*(?P<names>\(?[A-Za-z]\w?(?:\s*,\s*[A-Za-z]\w?)*\)?)\s*(?:∈\s*(?P<set>[ℝℤℕℚ])\s*)?(?:\||:)(?P<holds>.+)$", re.S
+)
 
 
 def split(text: str, separators: str) -> list[str]:
@@ -86,7 +91,33 @@ def matrix(text: str, part: Part) -> list[Reading]:
                 rows = [split(line[1:-1], ",") for line in lines]
     if not rows or not rows[0] or len({len(row) for row in rows}) != 1 or len(rows) * len(rows[0]) > MAX_ITEMS:
         return []
-    return [Matrix(tuple(tuple(part(entry) for entry in row) for row in rows), bars)]
+    forms = tuple(tuple(part(entry) for entry in row) for row in rows)
+    determinant = _determinant(forms) if bars else None
+    return [Matrix(forms, bars)] if determinant is None else [Scalar(determinant)]
+
+
+def _determinant(rows: tuple[tuple[Form, ...], ...]) -> Exact | None:
+    """Of a small square matrix of rational numbers, by elimination; None of all else."""
+    n = len(rows)
+    entries = [
+        [r.exact if isinstance(r := f.readings[0] if f.readings else None, Scalar) else None for f in row]
+        for row in rows
+    ]
+    if n > 8 or any(len(row) != n or None in row for row in entries):
+        return None
+    grid = [[Fraction(value) for value in row if value is not None] for row in entries]
+    out = Fraction(1)
+    for i in range(n):
+        pivot = next((j for j in range(i, n) if grid[j][i]), None)
+        if pivot is None:
+            return 0
+        if pivot != i:
+            grid[i], grid[pivot], out = grid[pivot], grid[i], -out
+        out *= grid[i][i]
+        for j in range(i + 1, n):
+            factor = grid[j][i] / grid[i][i]
+            grid[j] = [x - factor * y for x, y in zip(grid[j], grid[i], strict=True)]
+    return tidy(out)
 
 
 def braces(text: str, part: Part) -> list[Reading]:
@@ -96,11 +127,37 @@ def braces(text: str, part: Part) -> list[Reading]:
     inner = text[1:-1].strip()
     builder = _BUILDER.match(inner)
     if builder:
-        return list(part(builder.group(1)).readings)
+        return _built(builder.group("set") or "ℝ", part(builder.group("holds")))
     items = [item for item in split(inner, ",;") if item.strip()]
     if len(items) > MAX_ITEMS:
         return []
     return [Group("set", flat(part(item) for item in items))]
+
+
+def _built(domain: str, condition: Form) -> list[Reading]:
+    """The numbers of a domain for which a condition holds: the condition itself on the line, a set among integers."""
+    if domain == "ℝ":
+        return list(condition.readings)
+    region = next((r for r in condition.readings if isinstance(r, Region)), None)
+    if region is None or domain == "ℚ":
+        return []
+    found = integers_in(region, 1 if domain == "ℕ" else None)
+    return [found] if found else []
+
+
+def integers_in(region: Region, least: int | None = None) -> Group | None:
+    """The integers of a bounded region as a set; None if there is no end to them, or too many."""
+    found: set[int] = set()
+    for piece in region.pieces:
+        low = piece.low.real if piece.low is not None else least
+        high = piece.high.real if piece.high is not None else None
+        if low is None or high is None or high - low > MAX_ITEMS:
+            return None
+        first, last = math.ceil(low), math.floor(high)
+        first += first == low and not piece.low_closed and piece.low is not None
+        last -= last == high and not piece.high_closed
+        found |= set(range(first if least is None else max(first, least), last + 1))
+    return Group("set", tuple(Form(str(n), "", (Scalar(n),), key=f"n:{n:x}") for n in sorted(found)))
 
 
 def endpoint(form: Form) -> tuple[Scalar | None, int] | None:

@@ -44,8 +44,14 @@ _COMMANDS: dict[str, str] = {
     **dict.fromkeys(("ne", "neq"), "≠"),
     **dict.fromkeys(("emptyset", "varnothing"), "∅"),
     **dict.fromkeys(("ldots", "cdots", "dots", "dotsc", "dotsb"), "…"),
-    **dict.fromkeys(("lvert", "rvert", "vert", "mid"), "|"),
     **dict.fromkeys(("approx", "sim", "simeq"), "≈"),
+    **dict.fromkeys(("to", "rightarrow", "longrightarrow"), "→"),
+    **dict.fromkeys(("implies", "Rightarrow", "Longrightarrow"), "⇒"),
+    **dict.fromkeys(("iff", "Leftrightarrow", "leftrightarrow", "Longleftrightarrow"), "⇔"),
+    **dict.fromkeys(("land", "wedge"), "∧"),
+    **dict.fromkeys(("lor", "vee"), "∨"),
+    **dict.fromkeys(("neg", "lnot"), "¬"),
+    **dict.fromkeys(("lvert", "rvert", "vert", "mid", "lVert", "rVert", "Vert"), "|"),
     **dict.fromkeys(("setminus", "smallsetminus", "backslash"), "∖"),
     **dict.fromkeys(("lbrace",), OPEN_SET),
     **dict.fromkeys(("rbrace",), CLOSE_SET),
@@ -54,7 +60,8 @@ _COMMANDS: dict[str, str] = {
     **dict.fromkeys(("dbinom", "tbinom"), r"\binom"),
     "div": "/", "pm": "±", "mp": "∓", "lt": "<", "gt": ">", "infty": "∞", "cup": "∪", "cap": "∩", "in": "∈",
     "lfloor": "⌊", "rfloor": "⌋", "lceil": "⌈", "rceil": "⌉", "langle": "⟨", "rangle": "⟩", "prime": "'",
-    "angle": " angle ", "triangle": " triangle ", "land": " and ", "lor": " or ",
+    "angle": " angle ", "triangle": " triangle ", "equiv": "≡", "bmod": " mod ", "mod": " mod ", "hbar": "ħ",
+    "partial": "∂",
     "euro": "€", "pounds": "£", "percent": "%", "dollar": " $", "textdollar": " $",
     "textdegree": "°", "imath": "i", "ell": "l",
 }  # fmt: skip
@@ -67,10 +74,27 @@ _TEXT_LIKE = (
 _GROUPS = re.compile(rf"\\({_TEXT_LIKE})\*?\s*\{{|\\\\|\\[{{}}]|[{{}}]")
 _COMMAND = re.compile(r"\\\\|\\([A-Za-z]+)|\\([^A-Za-z])")
 _BLACKBOARD = re.compile(r"\\(?:mathbb|Bbb|mathbf)\s*\{?\s*([RZNQC])\s*\}?")
+# a line over two points is their segment; a bar over one letter makes another letter of it, and stays
 _OVER_LETTERS = re.compile(
-    r"\\(?:overline|overrightarrow|overleftrightarrow|vec|hat|bar|tilde|widehat)\s*\{?\s*([A-Za-z]{1,3}'?)\s*\}?"
+    r"\\(?:overline|overrightarrow|overleftrightarrow|vec|widehat|wideparen|overarc)\s*\{\s*([A-Z]'?[A-Z]'?)\s*\}"
+    r"|\\(?:vec|overrightarrow)\s*(?:\{\s*([A-Za-z]'?)\s*\}|([A-Za-z]))"
 )
+_UNIT_VECTOR = re.compile(
+    r"\\(?:hat|vec|mathbf|boldsymbol|bm|mathbf\s*\{\s*\\hat)\s*\{?\s*(?:\\(?:mathbf|bf)\s*\{?\s*)?\\?([ijk])(?:math)?(?![a-zA-Z])"
+    r"\s*\}{0,2}"
+)
+UNIT_VECTORS = {"i": "ȋ", "j": "ǰ", "k": "ǩ"}  # letters nobody else writes
+_CROSS = re.compile(
+    r"(\\(?:vec|mathbf|boldsymbol|bm)\s*(?:\{\s*\w\s*\}|\w))\s*\\times\s*(?=\\(?:vec|mathbf|boldsymbol|bm)\b)"
+)
+_COMPOSED = re.compile(r"(?<=[A-Za-z)])\s*\\circ\s*(?=[A-Za-z(])")
+_NABLA = re.compile(r"\\nabla\s*(\\cdot|\\times)(?![a-zA-Z])")
+_PMOD = re.compile(r"\\pmod\s*(?:\{([^{}]*)\}|(\S))")
+_THOUSANDS = re.compile(r"(?<=\d)(?:,\s*\\[!,:; ]|,?\\[!,:;]|~|\{,\}(?:\\!)?)\s*(?=\d{3}(?!\d))")
+_TIED = re.compile(r"(?<=\d)~(?=\d{3}(?!\d))")  # TeX's space that does not break
+_ORDINAL = re.compile(r"(?<=\d)\s*\^\s*\{?\s*(st|nd|rd|th)\s*\}?(?![a-z])")
 _OVER = re.compile(r"\{([^{}]{1,100})\\over(?![a-z])([^{}]{1,100})\}")
+_CHOOSE = re.compile(r"\{([^{}]{1,100})\\choose(?![a-z])([^{}]{1,100})\}")
 _OVER_WHOLE = re.compile(r"^([^{}\\]{1,100})\\over(?![a-z])([^{}\\]{1,100})$")
 _SI = re.compile(r"\\(?:SI|qty)\{([^{}]{1,60})\}\{([^{}]{1,60})\}")
 _BOARD = dict(zip("RZNQC", "ℝℤℕℚℂ", strict=True))
@@ -80,7 +104,7 @@ _PLAIN = str.maketrans({
     "∗": "*", "÷": "/", "⁄": "/", "∕": "/", "≦": "≤", "≧": "≥", "⩽": "≤", "⩾": "≥", "“": '"', "”": '"', "‘": "'",
     "’": "'", "′": "'", "º": "°", "˚": "°", "µ": "μ", "∣": "|", "\u2061": "", "\u2062": "", "\u200b": "", "\ufeff": "",
     "\u200e": "", "\u200f": "", "∶": ":", "⟮": "(", "⟯": ")", "ϕ": "φ", "ϵ": "ε", "Ω": "Ω", "✓": "", "…": "…",
-    "∅": "∅", "℃": "°C", "℉": "°F", "\ue000": "",
+    "∅": "∅", "∠": " angle ", "△": " triangle ", "℃": "°C", "℉": "°F", "\ue000": "",
 })  # fmt: skip
 _SUPER = {ord(a): b for a, b in zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ⁽⁾", "0123456789+-ni()", strict=True)}
 _SUB = {ord(a): b for a, b in zip("₀₁₂₃₄₅₆₇₈₉₊₋", "0123456789+-", strict=True)}
@@ -138,8 +162,16 @@ def _latex(text: str) -> str:
     """Rewrite LaTeX spelling; unknown commands stay as they are."""
     if r"\over" in text:
         text = _OVER_WHOLE.sub(r"\\frac{\1}{\2}", _OVER.sub(r"\\frac{\1}{\2}", text))
+    if r"\choose" in text:
+        text = _CHOOSE.sub(r"\\binom{\1}{\2}", text)
     text = _SI.sub(r"\1 \2", text)
-    text = _OVER_LETTERS.sub(r" \1", text)
+    text = _CROSS.sub(r"\1 ⨯ ", text)
+    text = _UNIT_VECTOR.sub(lambda m: UNIT_VECTORS[m.group(1)], text)
+    text = _OVER_LETTERS.sub(lambda m: " " + next(g for g in m.groups() if g), text)
+    text = _NABLA.sub(lambda m: r"\divergence " if m.group(1) == r"\cdot" else r"\curl ", text)
+    text = _COMPOSED.sub("∘", text)
+    text = _PMOD.sub(lambda m: f" (mod {m.group(1) or m.group(2)})", text)
+    text = _THOUSANDS.sub("", text)
     text = _BLACKBOARD.sub(lambda m: _BOARD[m.group(1)], text)
     text = _unwrap(text)
 
@@ -152,7 +184,8 @@ def _latex(text: str) -> str:
         return match.group() if char is None else _ESCAPES.get(char, match.group())
 
     text = _COMMAND.sub(step, text)
-    text = text.replace("^{'}", "'").replace("^'", "'")
+    text = text.replace("^{''}", "''").replace("^{'}", "'").replace("^'", "'")
+    text = _ORDINAL.sub(r"\1", text)
     return text.replace("^{°}", "°").replace("^ °", "°").replace("^°", "°").replace("~", " ")
 
 
@@ -199,7 +232,7 @@ def _markdown(text: str) -> str:
 
 def clean(text: str) -> Clean:
     """The plain notation of an answer. Cheap for short ASCII text, linear for the rest."""
-    text = _markdown(text).replace("{,}", ",")
+    text = _TIED.sub("", _markdown(text).replace("{,}", ","))
     math = False
     if "$" in text or "\\" in text:
         new, n_display = _DISPLAY.subn(" ", text) if "\\\\[" not in text else (text, 0)

@@ -1,4 +1,4 @@
-"""Whether two forms are the same answer: True, False, or None where only a symbolic engine could tell.
+"""Whether two forms are the same answer: True, False, or None where they could not be evaluated.
 
 The rules are those of a careful human grader; docs/reference/rewards.md lists them with examples. The relation is
 symmetric; because a bare number equals the same number with any unit, it is not transitive.
@@ -11,10 +11,28 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from nlrl.rewards.forms import relations
+from nlrl.rewards.forms.families import name_of, values_of
 from nlrl.rewards.forms.fingerprint import PRIME
+from nlrl.rewards.forms.formulas import scalar_of
+from nlrl.rewards.forms.names import same_name
+from nlrl.rewards.forms.reals import integer_points, parameter_point, reals
 from nlrl.rewards.forms.regions import same_region
-from nlrl.rewards.forms.scalars import any_of, scalars
-from nlrl.rewards.forms.shapes import Form, Group, Matrix, Ratio, Reading, Region, Relation, Scalar
+from nlrl.rewards.forms.scalars import MIN_POINTS, any_of, scalars
+from nlrl.rewards.forms.shapes import (
+    Based,
+    Boolean,
+    Congruence,
+    Family,
+    Form,
+    Group,
+    Matrix,
+    Ratio,
+    Reading,
+    Region,
+    Relation,
+    Scalar,
+)
+from nlrl.rewards.forms.syntax import rename
 
 MAX_PAIRS = 4000  # of items compared for one pair of groups
 
@@ -38,9 +56,9 @@ def same(a: Form, b: Form) -> bool | None:
         return False
     for x, y in ((a, b), (b, a)):  # "x = Paris"
         for reading in x.readings:
-            if isinstance(reading, Relation) and relations.assigned(reading) and not y.readings:
+            if isinstance(reading, Relation) and reading.name and not y.readings:
                 return same(reading.right, y)
-    return None if a.evident and b.evident else False
+    return False
 
 
 def _labelled(a: Form, b: Form) -> bool | None:
@@ -76,14 +94,12 @@ def _readings(a: Reading, b: Reading) -> bool | None:
 
 
 def _relation(a: Relation, b: Reading) -> bool | None:
-    name = relations.assigned(a)
     if not isinstance(b, Relation):
-        if name:
-            return any_of(_readings(reading, b) for reading in a.right.readings)
-        return False
-    other = relations.assigned(b)
-    if name and other:
-        if name.casefold() != other.casefold() and "(" not in name + other:
+        return any_of(_readings(reading, b) for reading in a.right.readings) if a.name else False
+    if a.name and b.name:
+        if not same_name(a.name, b.name):
+            return False
+        if a.steps and b.steps and _ordered(a.steps, b.steps) is not True:
             return False
         return same(a.right, b.right)
     if a.sign != b.sign and {a.sign, b.sign} not in ({"<", ">"}, {"≤", "≥"}):
@@ -96,15 +112,22 @@ def _relation(a: Relation, b: Reading) -> bool | None:
 
 def _proportional(a: Scalar, b: Scalar, *, sign: int) -> bool | None:
     """Whether a = k b for a constant k, of the given sign unless `sign` is 0."""
+    if not a.names or not b.names:
+        return False  # a statement about numbers holds or does not: it is no equation
     if a.fingerprint is not None and b.fingerprint is not None:
         (a1, a2), (b1, b2) = a.fingerprint, b.fingerprint
         if (a1 * b2 - a2 * b1) % PRIME:
             return False
         if not sign:
             return True
-    both = [(x, y) for x, y in zip(a.reals, b.reals, strict=True) if x is not None and y is not None]
-    pairs = [(x, y) for x, y in both if cmath.isfinite(x) and cmath.isfinite(y) and abs(y) > 1e-12]
-    if len(pairs) < 2:
+    whole = a.integers | b.integers
+    points = integer_points(whole) if whole else ()
+    both = zip(reals(a.tree, points=points), reals(b.tree, points=points), strict=True)
+    pairs = [(x, y) for x, y in both if x is not None and y is not None and cmath.isfinite(x) and cmath.isfinite(y)]
+    if any((abs(x) < 1e-12) != (abs(y) < 1e-12) for x, y in pairs):
+        return False
+    pairs = [(x, y) for x, y in pairs if abs(y) > 1e-12]
+    if len(pairs) < MIN_POINTS:
         return None
     ratios = [x / y for x, y in pairs]
     if any(abs(r - ratios[0]) > 1e-9 * max(1.0, abs(ratios[0])) for r in ratios) or abs(ratios[0]) < 1e-12:
@@ -112,14 +135,83 @@ def _proportional(a: Scalar, b: Scalar, *, sign: int) -> bool | None:
     return not sign or ratios[0].real * sign > 0
 
 
-def _ratio(a: Ratio, b: Reading) -> bool:
+def _ratio(a: Ratio, b: Reading) -> bool | None:
     if isinstance(b, Ratio):
         if a.minutes is not None and b.minutes is not None:
             if a.half and b.half:
                 return a.minutes == b.minutes
             return a.minutes == b.minutes or ((a.half or b.half) != "" and a.minutes % 720 == b.minutes % 720)
-        return a.value is not None and a.value == b.value
-    return isinstance(b, Scalar) and b.unit is None and a.value is not None and a.value == b.exact
+        if not a.terms or len(a.terms) != len(b.terms):
+            return False
+        first, other = a.terms[0], b.terms[0]
+        return _all(scalars(_times(x, other), _times(y, first)) for x, y in zip(a.terms[1:], b.terms[1:], strict=True))
+    if isinstance(b, Scalar) and b.unit is None and len(a.terms) == 2:
+        return scalars(a.terms[0], _times(a.terms[1], b))
+    return False
+
+
+def _times(a: Scalar, b: Scalar) -> Scalar:
+    return scalar_of(("*", a.tree, b.tree))
+
+
+def _based(a: Based, b: Reading) -> bool:
+    """A number to a base; without one, its digits are meant."""
+    if isinstance(b, Based):
+        return int(a.digits, a.base) == int(b.digits, b.base)
+    return isinstance(b, Scalar) and b.unit is None and not b.decimals and a.digits == str(b.exact)
+
+
+def _congruence(a: Congruence, b: Reading) -> bool:
+    if isinstance(b, Congruence):
+        names = a.name == b.name or not (a.name and b.name)
+        return names and (a.residues, a.modulus) == (b.residues, b.modulus)
+    if isinstance(b, Relation) and b.name:
+        return any(_congruence(a, reading) for reading in b.right.readings) if b.name == a.name or not a.name else False
+    return isinstance(b, Scalar) and b.unit is None and a.residues == (b.exact,)
+
+
+def _family(a: Family, b: Reading) -> bool | None:
+    """As sets of values: each value of one for a small parameter is one of the other's, and the other way round."""
+    if isinstance(b, Family):
+        one, two = name_of(a.body), name_of(b.body)
+        if (one and two and not same_name(one, two)) or a.domain != b.domain:
+            return False
+        first, second = _values(a, _FEW), _values(a, _MANY)
+        other_first, other_second = _values(b, _FEW), _values(b, _MANY)
+        if not (first and other_first) or a.domain != "ℤ":
+            same_row = _all(same(x, y) for x, y in [(a.body, b.body)]) if a.parameter == b.parameter else False
+            return same_row or (bool(first) and first == other_first)
+        return first <= other_second and other_first <= second
+    if isinstance(b, Scalar) and len(b.names) == 1:  # the same formula without a word on its letter
+        (name,) = b.names
+        body = values_of(a.body)
+        return len(body) == 1 and scalars(Scalar(None, rename(body[0].tree, a.parameter, name), unit=body[0].unit), b)
+    if isinstance(b, Relation) and b.name:
+        if name_of(a.body) and not same_name(name_of(a.body), b.name):
+            return False
+        return any_of(_family(a, reading) for reading in b.right.readings)
+    return False
+
+
+_FEW, _MANY = range(-6, 7), range(-40, 41)
+
+
+def _values(family: Family, window: range) -> set[complex]:
+    """The rounded values for the parameters of a window; other symbols have one value each. Empty if any fails."""
+    start = {"ℕ": 1, "ℕ0": 0}.get(family.domain, window.start)
+    points = tuple(parameter_point(family.parameter, k) for k in range(max(start, window.start), window.stop))
+    out: set[complex] = set()
+    for scalar in values_of(family.body):
+        for value in reals(scalar.tree, points=points):
+            if value is None or not cmath.isfinite(value):
+                return set()
+            out.add(complex(round(value.real, 7), round(value.imag, 7)) + 0)
+    return out
+
+
+def _boolean(a: Boolean, b: Reading) -> bool:
+    """The same truth table; over one set of atoms."""
+    return isinstance(b, Boolean) and (a.sets, a.atoms, a.table) == (b.sets, b.atoms, b.table)
 
 
 def _matrix(a: Matrix, b: Reading) -> bool | None:
@@ -157,7 +249,7 @@ def _all(verdicts: Iterable[bool | None]) -> bool | None:
 
 def _groups(a: Group, b: Group) -> bool | None:
     kinds = {a.kind, b.kind}
-    if kinds == {"set", "tuple"}:
+    if kinds == {"set", "tuple"} or ("cases" in kinds and len(kinds) > 1):
         return False
     if len(a.items) == len(b.items) == 2 and kinds in ({"tuple", "list"}, {"set", "list"}):
         return False  # (0, 1) and [0, 1] are intervals to most readers
@@ -167,7 +259,9 @@ def _groups(a: Group, b: Group) -> bool | None:
             return _ordered(values[0], values[1])
     if kinds in ({"tuple"}, {"list"}, {"tuple", "list"}, {"tuple", "bare"}, {"list", "bare"}):
         return _ordered(a.items, b.items)
-    return _unordered(a.items, b.items)
+    if "set" not in kinds and len(a.items) != len(b.items):
+        return False
+    return _unordered(a.items, b.items, each="set" not in kinds)
 
 
 def _named_values(group: Group) -> tuple[Form, ...] | None:
@@ -175,7 +269,7 @@ def _named_values(group: Group) -> tuple[Form, ...] | None:
     out: list[Form] = []
     for item in group.items:
         first = item.readings[0] if item.readings else None
-        out.append(first.right if isinstance(first, Relation) and relations.assigned(first) else item)
+        out.append(first.right if isinstance(first, Relation) and first.name else item)
     return tuple(out)
 
 
@@ -183,22 +277,33 @@ def _ordered(a: tuple[Form, ...], b: tuple[Form, ...]) -> bool | None:
     return len(a) == len(b) and _all(same(x, y) for x, y in zip(a, b, strict=True))
 
 
-def _unordered(a: tuple[Form, ...], b: tuple[Form, ...]) -> bool | None:
-    """As sets: every item of one has an equal in the other. None where that hangs on a pair nobody can tell."""
+def _unordered(a: tuple[Form, ...], b: tuple[Form, ...], *, each: bool) -> bool | None:
+    """As sets: every item of one has an equal in the other; with `each`, one of its own.
+
+    None where that hangs on a pair that could not be evaluated.
+    """
     if len(a) * len(b) > MAX_PAIRS:
-        return {f.key for f in a} == {f.key for f in b}
+        return sorted(f.key for f in a) == sorted(f.key for f in b)
     undecided = False
     for one, two in ((a, b), (b, a)):
+        left = list(two)
         for item in one:
-            verdict = any_of(same(item, other) for other in two)
-            if verdict is False:
-                return False
-            undecided = undecided or verdict is None
+            verdicts = [same(item, other) for other in left]
+            if True not in verdicts:
+                if None not in verdicts:
+                    return False
+                undecided = True
+            elif each:
+                del left[verdicts.index(True)]
     return None if undecided else True
 
 
 _RULES: tuple[tuple[type, Callable[[Any, Reading], bool | None]], ...] = (
+    (Family, _family),
+    (Congruence, _congruence),
     (Relation, _relation),
     (Ratio, _ratio),
+    (Based, _based),
+    (Boolean, _boolean),
     (Matrix, _matrix),
 )

@@ -9,6 +9,7 @@ from nlrl.rewards.forms.numerals import Exact, tidy
 from nlrl.rewards.forms.syntax import Node
 
 MAX_BITS = 12_000
+MAX_TERMS = 1000  # of a sum or product that is written out
 
 
 class CannotTell(Exception):
@@ -19,15 +20,24 @@ def _bits(value: Exact) -> int:
     return max(abs(value.numerator).bit_length(), value.denominator.bit_length())
 
 
-def exact(node: Node) -> Exact:
-    """The rational value. Raises CannotTell for symbols, irrational functions and numbers of too many digits."""
+def exact(node: Node, bound: dict[str, int] | None = None) -> Exact:
+    """The rational value. Raises CannotTell for symbols, irrational functions and numbers of too many digits.
+
+    bound  values of the symbols that sums and products bind
+    """
     op = node[0]
     if op == "n":
         return node[1]
     if op == "s":
+        if bound and node[1] in bound:
+            return bound[node[1]]
+        raise CannotTell
+    if op in ("sum", "prod"):
+        return _written_out(node, bound or {})
+    if op[0] == ":":
         raise CannotTell
     if op == "^":
-        base, power = exact(node[1]), exact(node[2])
+        base, power = exact(node[1], bound), exact(node[2], bound)
         if isinstance(power, Fraction):
             return _root(base, power)
         if base in (0, 1, -1):
@@ -37,7 +47,7 @@ def exact(node: Node) -> Exact:
         if abs(power) * _bits(base) > MAX_BITS:
             raise CannotTell
         return tidy(Fraction(base) ** power)
-    arguments = [exact(child) for child in node[1:]]
+    arguments = [exact(child, bound) for child in node[1:]]
     first = arguments[0]
     if op == "+":
         out: Exact = first + arguments[1]
@@ -54,6 +64,21 @@ def exact(node: Node) -> Exact:
     if _bits(out) > 4 * MAX_BITS:
         raise CannotTell
     return tidy(out)
+
+
+def _written_out(node: Node, bound: dict[str, int]) -> Exact:
+    """A sum or product between two integers, term by term."""
+    op, variable, low, high, term = node
+    first, last = exact(low, bound), exact(high, bound)
+    if isinstance(first, Fraction) or isinstance(last, Fraction) or last - first >= MAX_TERMS or bound:
+        raise CannotTell  # nested ones too: their terms multiply
+    total: Exact = 0 if op == "sum" else 1
+    for value in range(first, last + 1):
+        one = exact(term, {variable[1]: value})
+        total = total + one if op == "sum" else total * one
+        if _bits(total) > 4 * MAX_BITS:
+            raise CannotTell
+    return tidy(total)
 
 
 def _root(base: Exact, power: Fraction) -> Exact:

@@ -11,7 +11,7 @@ import zlib
 from functools import lru_cache, reduce
 
 from nlrl.rewards.forms.exact import MAX_BITS, CannotTell, exact
-from nlrl.rewards.forms.syntax import Node
+from nlrl.rewards.forms.syntax import Node, symbols
 
 PRIME = 2305843009213648633  # below 2^61, 1 modulo 4 (a square root of -1 exists), and PRIME - 1 has small factors only
 
@@ -20,6 +20,18 @@ PRIME = 2305843009213648633  # below 2^61, 1 modulo 4 (a square root of -1 exist
 def symbol_value(name: str, point: int) -> int:
     high = zlib.crc32(f"{point}:{name}".encode("utf-8", "surrogatepass"))
     return (high << 27 | zlib.crc32(f"{name}:{point + 7}".encode("utf-8", "surrogatepass")) >> 5) % (PRIME - 2) + 2
+
+
+def _positive(node: Node) -> bool:
+    """Whether a base surely has no sign of its own, so that a power of it does not hang on the parity of the exponent.
+
+    Symbols count as positive numbers here, also on the other side of the comparison.
+    """
+    if node[0] == "n":
+        return node[1] > 0
+    if node[0] == "s":
+        return node[1] not in ("i", "I")
+    return node[0] in ("+", "*", "/", "^") and all(map(_positive, node[1:]))
 
 
 def _square_root_of_minus_one() -> int:
@@ -120,6 +132,8 @@ def _residue(node: Node, point: int) -> int:
             raise CannotTell
         return _IMAGINARY if node[1] in ("i", "I") else symbol_value(node[1], point)
     if op == "^":
+        if symbols(node[2]) and not _positive(node[1]):
+            raise CannotTell  # (-1)^n: two points would see two parities of n at most
         base = _residue(node[1], point)
         try:
             power = _whole(node[2], point)
@@ -128,6 +142,11 @@ def _residue(node: Node, point: int) -> int:
         if not base and power <= 0:
             raise CannotTell
         return pow(base, power % (PRIME - 1), PRIME) if base else 0
+    if op[0] == ":":  # its value is known to nobody: a hash of its arguments, in order
+        out = symbol_value(op, point)
+        for child in node[1:]:
+            out = pow(out + _residue(child, point), 3, PRIME) + symbol_value(op, point + 1)
+        return out % PRIME
     if op not in ("+", "-", "*", "/"):
         if op == "factorial" and 1000 < (n := _whole(node[1], point)) <= 20_000:
             return reduce(lambda product, factor: product * factor % PRIME, range(2, n + 1))

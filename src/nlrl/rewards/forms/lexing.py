@@ -26,13 +26,16 @@ CONSTANTS = {**GREEK, **dict.fromkeys(("oo", "inf", "infinity", "Infinity"), "�
 _WORD = re.compile("|".join(sorted(FUNCTIONS | set(SAME) | set(CONSTANTS), key=len, reverse=True)))
 _TOKEN = re.compile(
     r"\s*(?:(?P<num>\d+(?:\.\d+)?(?:[eE][+-]?\d+(?![\w.]))?|\.\d+)|(?P<cmd>\\[A-Za-z]+)|(?P<word>[A-Za-z]+)"
-    r"|(?P<op>[-+*/^_(){}\[\]|!,'±∓√∞°%⌊⌋⌈⌉]|[^\W\d_]))"
+    r"|(?P<op>[-+*/^_(){}\[\]|!,'±∓√∞°%⌊⌋⌈⌉=<>≤≥≠∈→∘⨯…∑∏∫∂]|[^\W\d_]))"
 )
 
 
-def tokens(text: str) -> list[tuple[str, str, bool]]:
+Token = tuple[str, str, bool]
+
+
+def tokens(text: str) -> list[Token]:
     """(kind, token, after a space) of a cleaned formula."""
-    found: list[tuple[str, str, bool]] = []
+    found: list[Token] = []
     at = 0
     text = text.rstrip()
     while at < len(text):
@@ -50,9 +53,9 @@ def tokens(text: str) -> list[tuple[str, str, bool]]:
     return found
 
 
-def _letters(run: str, spaced: bool) -> list[tuple[str, str, bool]]:
+def _letters(run: str, spaced: bool) -> list[Token]:
     """A run of letters as known names and single symbols: "pir" is pi times r, "Paris" is no formula."""
-    out: list[tuple[str, str, bool]] = []
+    out: list[Token] = []
     at = singles = 0
     while at < len(run):
         match = _WORD.match(run, at)

@@ -36,6 +36,7 @@ class Numeral(NamedTuple):
 _WHOLE = r"\d{1,3}(?:,\d{2,3})*,\d{3}(?!\d)|\d{1,3}(?:[ ']\d{3})+(?![\d.])|\d{1,3}(?:_\d{3})+|\d+"
 _DECIMAL = re.compile(rf"(?P<whole>{_WHOLE})?(?:\.(?P<part>\d+))?(?P<more>\.\.\.|…)?")
 _EUROPEAN = re.compile(r"(\d{1,3}(?:\.\d{3})+),(\d+)(?![\d,.])")
+_POINTS = re.compile(r"\d{1,3}(?:\.\d{3}){2,}(?![\d.,]*\d)")
 _TEN = re.compile(
     r"[eE]([+-]?\d+)(?![\w.])|\s*(?:[*x]|\*?\s*\\times)\s*10\s*\^\s*(?:\{\s*([+-]?\d+)\s*\}|\(([+-]?\d+)\)|([+-]?\d+))"
 )
@@ -106,6 +107,9 @@ def numeral(text: str) -> Numeral | None:
         value = decimal(european.group(1).replace(".", ""), european.group(2))
         n = len(european.group(2))
         return None if value is None else Numeral(value, n, n + len(european.group(1)), european.end())
+    points = _POINTS.match(text)
+    if points:  # 1.234.567
+        return Numeral(whole_number(points.group().replace(".", "")), 0, 0, points.end())
     match = _DECIMAL.match(text)
     assert match is not None  # every part is optional
     whole, part = match.group("whole") or "", match.group("part") or ""

@@ -2,7 +2,10 @@
 
 quantity("-$1,234.50")          [Scalar(-1234.5, unit USD)]
 quantity("5 hours 30 minutes")  [Scalar(19800, unit s)]
+quantity("12°30'")              [Scalar(12.5, unit deg)]
+quantity("7th")                 [Scalar(7, unit ordinal)]
 clock_or_ratio("2:30 pm")       [Ratio, 870 minutes after midnight]
+clock_or_ratio("2:4:6")         [Ratio of three terms]
 """
 
 from __future__ import annotations
@@ -10,10 +13,10 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from nlrl.rewards.forms.formulas import DATE, ORDINAL, formula
+from nlrl.rewards.forms.formulas import DATE, formula
 from nlrl.rewards.forms.numerals import NUMBER_WORDS, in_words, numeral, tidy
 from nlrl.rewards.forms.shapes import Ratio, Reading, Scalar
-from nlrl.rewards.forms.units import CURRENCY, Unit, currency_of, units
+from nlrl.rewards.forms.units import CURRENCY, ORDINAL, Unit, currency_of, units
 
 _GROUPED = (
     r"(?<![\w.,])(?:[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d?(?:,\d{2})+,\d{3}|[1-9]\d{0,2}(?: \d{3})+|[1-9]\d{0,2}(?:'\d{3})+)"
@@ -31,12 +34,17 @@ _COMPOUND = re.compile(r"(.*?[A-Za-z°'\"])(?:\s*,\s*|\s+)(?:and\s+)?(\d.*)")
 _HOURS = re.compile(r"^(\d+)\s?h\s?(\d+)\s?m$")
 _CLOCK = re.compile(r"(\d{1,2})(?::(\d\d))?(?::\d\d)?\s*([ap])\.?\s?m\.?", re.I)
 _BARE_CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::\d\d)?")
-_RATIO = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*(?::|to)\s*(\d{1,15}(?:\.\d{1,9})?)")
+_NAMED_TIMES = {"noon": (720, "pm"), "midday": (720, "pm"), "midnight": (0, "am")}
+_RATIO = re.compile(r"\s*:\s*|\s+to\s+")
+_ORDINAL = re.compile(r"(\d{1,9})(st|nd|rd|th)")
+_ANGLE = re.compile(r"(-?)(?:(\d+(?:\.\d+)?)\s*°)?\s*(?:(\d+(?:\.\d+)?)\s*'(?!'))?\s*(?:(\d+(?:\.\d+)?)\s*(?:''|\"))?")
+_NEGATIVE = re.compile(r"^(?:negative|minus)\s+(?=[$€£]?\s?[\d.])", re.I)
 _STATEMENT = re.compile(
     r"\b(?:is|are|was|were|be|equals?|takes?|costs?|makes?|earns?|has|have|had|needs?|gets?|pays?|spends?|spent|saves?)\s"
     r"(?:\w+\s){0,4}?(?=[$€£-]?\d)"
 )
 _HEDGE = re.compile(r"\b(?:not|no|least|most|more than|less than|over|under|between|or|fewer|greater|never|than)\b")
+MAX_TERMS = 8  # of a ratio
 _SENTENCE = 6  # a number followed by more words than this is a sentence, not a quantity
 _MAX_EXACT_LENGTH = 300
 
@@ -72,9 +80,15 @@ def _join(text: str) -> str:
 
 def quantity(text: str, *, math: bool = False) -> list[Reading]:
     """A number, in digits or words, with an optional unit and nothing else; empty if the text is something else."""
-    if not text or len(text) > _MAX_EXACT_LENGTH or DATE.match(text) or ORDINAL.match(text):
+    if not text or len(text) > _MAX_EXACT_LENGTH or DATE.match(text):
         return []
-    text = _HOURS.sub(r"\1 h \2 min", text)
+    if "'" in text or '"' in text:
+        return _marks(text)
+    ordinal = _ORDINAL.fullmatch(text)
+    if ordinal:
+        value = int(ordinal.group(1))
+        return [Scalar(value, unit=ORDINAL)] if ordinal.group(2) == _suffix(value) else []
+    text = _NEGATIVE.sub("-", _HOURS.sub(r"\1 h \2 min", text))
     start = _START.match(text)
     if start and (not start.group(1) or not start.group(3)):
         return _digits_first(text, start, math)
@@ -82,6 +96,30 @@ def quantity(text: str, *, math: bool = False) -> list[Reading]:
     if first in NUMBER_WORDS or first in ("a", "an", "minus", "negative"):
         return _words_first(text)
     return []
+
+
+def _suffix(value: int) -> str:
+    return "th" if 10 < value % 100 < 14 else {1: "st", 2: "nd", 3: "rd"}.get(value % 10, "th")
+
+
+def _marks(text: str) -> list[Reading]:
+    """12°30'15" is an angle; 5'10" is a length; 45' alone may be either."""
+    match = _ANGLE.fullmatch(text)
+    if not match:
+        return []
+    sign = -1 if match.group(1) else 1
+    degrees, minutes, seconds = (Fraction(g) if g else None for g in match.groups()[1:])
+    readings: list[Reading] = []
+
+    def add(big: Fraction | None, middle: Fraction, small: Fraction, unit: str) -> None:
+        value = tidy(sign * ((big or 0) + (minutes or 0) * middle + (seconds or 0) * small))
+        readings.append(Scalar(value, unit=units(unit)[0]))
+
+    if degrees is not None or minutes is None or seconds is None:
+        add(degrees, Fraction(1, 60), Fraction(1, 3600), "deg")
+    if degrees is None:
+        add(None, Fraction(1), Fraction(1, 12), "ft")
+    return readings
 
 
 def _digits_first(text: str, start: re.Match[str], math: bool) -> list[Reading]:
@@ -190,21 +228,28 @@ def stated(text: str) -> list[Reading]:
 
 
 def clock_or_ratio(text: str) -> list[Reading]:
-    """2:30 pm, 14:30, 2:3, 2 to 3."""
-    if len(text) > 40 or not text[:1].isdigit():
+    """2:30 pm, 14:30, noon, 2:3, 2 to 3, 1:√3:2."""
+    if text.lower() in _NAMED_TIMES:
+        return [Ratio((), *_NAMED_TIMES[text.lower()])]
+    if len(text) > 100 or (":" not in text and " to " not in text and text[-1:] not in "mM."):
         return []
     clock = _CLOCK.fullmatch(text)
     if clock:
         hour, minute, half = int(clock.group(1)), int(clock.group(2) or 0), clock.group(3).lower() + "m"
         if 1 <= hour <= 12 and minute < 60:
-            return [Ratio(None, (hour % 12 + 12 * (half == "pm")) * 60 + minute, half)]
+            return [Ratio((), (hour % 12 + 12 * (half == "pm")) * 60 + minute, half)]
         return []
-    ratio = _RATIO.fullmatch(text)
-    if not ratio:
+    terms = _RATIO.split(text)
+    if not 2 <= len(terms) <= MAX_TERMS:
         return []
-    top, under = Fraction(ratio.group(1)), Fraction(ratio.group(2))
+    scalars: list[Scalar] = []
+    for term in terms:
+        readings = quantity(term, math=True) or formula(term)
+        if len(readings) != 1 or not isinstance(readings[0], Scalar) or readings[0].unit or readings[0].names:
+            return []
+        scalars.append(readings[0])
     bare = _BARE_CLOCK.fullmatch(text)
     minutes = int(bare.group(1)) * 60 + int(bare.group(2)) if bare and int(bare.group(1)) < 24 else None
     if minutes is not None and int(bare.group(2)) >= 60:  # type: ignore[union-attr]
         minutes = None
-    return [Ratio(top / under if under else None, minutes)]
+    return [Ratio(tuple(scalars), minutes)]

@@ -15,9 +15,12 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
-from nlrl.rewards.forms import brackets, formulas, quantities, relations
+from nlrl.rewards.forms import brackets, formulas, modular, quantities, relations
+from nlrl.rewards.forms.boolean import boolean
+from nlrl.rewards.forms.cases import cases
 from nlrl.rewards.forms.clean import CLOSE_SET, OPEN_SET, clean, trim
 from nlrl.rewards.forms.compare import same
+from nlrl.rewards.forms.families import family
 from nlrl.rewards.forms.numerals import whole_number
 from nlrl.rewards.forms.regions import LINE
 from nlrl.rewards.forms.shapes import Form, Group, Reading, Region, Scalar
@@ -59,7 +62,7 @@ def read(answer: str) -> Form:
         if digits:
             value = whole_number(digits.group(2))
             value = -value if digits.group(1) == "-" else value
-            return Form("", "", (Scalar(value),), evident=True, key=number_key(value))
+            return Form("", "", (Scalar(value),), key=number_key(value))
         text, _ = clean(answer)
         words = text_key(text)
         return Form(text, words, key="t:" + words)
@@ -83,7 +86,7 @@ def _read(answer: str) -> Form:
             value = -value
         digits = len((whole + part).lstrip("0")) if part else 0
         scalar = Scalar(Fraction(value, 10 ** len(part)) if part else value, decimals=len(part or ""), digits=digits)
-        return Form(answer.strip(), "", (scalar,), evident=True, key=number_key(scalar.exact))
+        return Form(answer.strip(), "", (scalar,), key=number_key(scalar.exact))
     text, math = clean(answer)
     gloss = _GLOSS.fullmatch(text)
     if gloss:  # "42 (forty-two)"
@@ -110,12 +113,11 @@ def form(text: str, *, math: bool = False, depth: int = 0, labels: bool = True) 
             return Form(text, words, label=label, body=body, key=f"c:{label}:{body.key if body else ''}")
     wordy = bool(_SHORT_WORD.search(text)) and not _NOT_WORDY.search(text)
     long_words = sum(word not in FUNCTIONS for word in _LONG_WORD.findall(text))
-    evident = not wordy and not long_words and any(c.isdigit() or c in "\\^=<>+*/|(){}[]±√∞-_" for c in text)
     words = text_key(text) if wordy else ""
     readings: tuple[Reading, ...] = ()
     if text and depth < MAX_DEPTH and long_words <= 16:
         readings = tuple(_readings(text, math, depth))
-    return Form(text, words, readings, evident=evident, key=_key(text, words, readings))
+    return Form(text, words, readings, key=_key(text, words, readings))
 
 
 def _split_label(text: str) -> tuple[str, str]:
@@ -163,6 +165,11 @@ def _readings(text: str, math: bool, depth: int) -> list[Reading]:
     quantity = quantities.quantity(text, math=math)
     if quantity:
         return quantity
+    notation = (
+        modular.based(text) or modular.congruence(text) or boolean(text) or cases(text, part) or family(text, part)
+    )
+    if notation:
+        return notation
     if not any(c.isdigit() for c in text):
         words = text_key(text)
         if words == "∅":

@@ -1,27 +1,37 @@
-"""Equations, inequalities, unions and lists: what signs between parts say."""
+"""Equations, inequalities, unions and lists: what signs between parts say.
+
+Nothing is left out: a name on the left, a step between two equality signs and an approximation behind one are part of
+what is read, or nothing is.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from fractions import Fraction
 
-from nlrl.rewards.forms.brackets import Part, braces, bracketed, encloses, endpoint, flat, interval, split
+from nlrl.rewards.forms.brackets import Part, braces, bracketed, endpoint, flat, interval, split
 from nlrl.rewards.forms.exact import CannotTell, exact
+from nlrl.rewards.forms.names import NAME, named
 from nlrl.rewards.forms.numerals import Exact, tidy
 from nlrl.rewards.forms.regions import LINE, complement, intersection, point, union
+from nlrl.rewards.forms.scalars import scalars
 from nlrl.rewards.forms.shapes import Form, Group, Piece, Reading, Region, Relation, Scalar
 from nlrl.rewards.forms.syntax import Node
 
 MAX_ITEMS = 200
 
-_SIGN = re.compile(r"<=|>=|!=|==|=|<|>|≤|≥|≠|∈")
-_SIGNS = {"<=": "≤", ">=": "≥", "!=": "≠", "==": "="}
+_SIGN = re.compile(r"<=|>=|=>|=<|!=|==|=|<|>|≤|≥|≠|∈|≈")
+_SIGNS = {"<=": "≤", "=<": "≤", ">=": "≥", "=>": "≥", "!=": "≠", "==": "="}
 _FLIP = {"<": ">", ">": "<", "≤": "≥", "≥": "≤", "=": "=", "≠": "≠"}
-_WORDS = re.compile(r"\s+(?:and|or)\s+|\s*[,;]\s*(?:and|or)\s+", re.I)
-_NAME = re.compile(r"[A-Za-zα-ωΑ-Ω](?:_(?:\w|\{\w{1,6}\}))?'{0,2}|[A-Za-zα-ω]\d")
-_FUNCTION = re.compile(r"([A-Za-zα-ωΑ-Ω]'{0,2}(?:_\w)?)\s*\(\s*([A-Za-z](?:\s*,\s*[A-Za-z])*)\s*\)")
-_DERIVATIVE = re.compile(r"\\frac\s*\{\s*d\w?\s*\}\s*\{\s*d\w\s*\}|d\w\s*/\s*d\w")
+_WORDS = re.compile(
+    r"\s+(?:and|or)\s+|\s*[,;]\s*(?:and|or)\s+|(?<=[)\]}⦄])\s*(?:and|or)\s*(?=[(\[{⦃])|\s*[∧∨]\s*", re.I
+)
+# a decimal comma rather than a list of two: so long a second part, one that starts with 0, or a unit behind
+_DECIMAL_COMMA = re.compile(r"(-?\d+),(?:(\d{4,9}|0\d{1,8})|(\d{1,2}\s*(?!\s|and\b|or\b)[A-Za-z°%€$£][^,]{0,20}))")
+_OR_ONLY = re.compile(r"\bor\b|\bi\.?e\b|\bthat is\b")
 _UNION = re.compile(r"∪|\s+U\s+|\s+union\s+")
+_DOMAIN_DIFFERENCE = re.compile(r"^([ℝℤℚℂ])\s*-\s*(?=[⦃{])")
 
 
 def region_of(reading: Reading) -> Region | None:
@@ -50,6 +60,7 @@ def regions(text: str, part: Part) -> list[Reading]:
         found = [_region(part(piece)) for piece in text.split("∩")]
         whole = intersection([r for r in found if r is not None]) if None not in found else None
         return [whole] if whole is not None else []
+    text = _DOMAIN_DIFFERENCE.sub(r"\1 ∖ ", text)
     if "∖" in text:
         left, _, right = text.partition("∖")
         one, two = _region(part(left)), _region(part(right))
@@ -63,6 +74,9 @@ def listed(text: str, part: Part) -> list[Reading]:
     """Several answers without brackets: "1, 2 and 3", "x < 0 or x > 1"."""
     if "," not in text and ";" not in text and not _WORDS.search(text):
         return []
+    comma = _DECIMAL_COMMA.fullmatch(text)
+    if comma:
+        return list(part(f"{comma.group(1)}.{comma.group(2) or comma.group(3)}").readings)
     pieces: list[str] = []
     for chunk in split(text, ",;"):
         pieces += _top_words(chunk)
@@ -71,6 +85,8 @@ def listed(text: str, part: Part) -> list[Reading]:
         return []
     forms = tuple(part(re.sub(r"^(?:and|or)\s+", "", piece.strip(), flags=re.I)) for piece in pieces)
     group: list[Reading] = [Group("bare", flat(forms))]
+    if _OR_ONLY.search(text) and len(forms) == 2 and _one_value(forms):  # 1/2 or 0.5
+        return list(forms[0].readings)
     if any(sign in text for sign in "<>≤≥≠"):
         parts = [next((r for r in f.readings if isinstance(r, Region)), None) for f in forms]
         known = [r for r in parts if r is not None]
@@ -80,10 +96,6 @@ def listed(text: str, part: Part) -> list[Reading]:
             if whole is not None:
                 names = {r.name for r in known}
                 group.insert(0, Region(whole.pieces, names.pop() if len(names) == 1 else ""))
-    if len(forms) == 2 and re.fullmatch(r"\d+,\d{1,9}", text) and not re.fullmatch(r"[1-9]\d{0,2},\d{3}", text):
-        whole_part, _, decimals = text.partition(",")  # 0,5 may be a decimal comma
-        number = part(f"{whole_part}.{decimals}")
-        group += number.readings
     return group
 
 
@@ -115,31 +127,34 @@ def _top_signs(text: str) -> list[re.Match[str]]:
 
 
 def relation(text: str, part: Part) -> list[Reading]:
-    """One or two relation signs between formulas."""
+    """Relation signs between formulas: an equation, a chain of them, an inequality, a value and its approximation."""
     signs = _top_signs(text)
     if not signs or len(signs) > 4:
         return []
     bounds = [0, *(i for m in signs for i in m.span()), len(text)]
     sides = [text[bounds[i] : bounds[i + 1]].strip() for i in range(0, len(bounds), 2)]
     names = [_SIGNS.get(m.group(), m.group()) for m in signs]
-    if not sides[-1]:
-        return []
-    if not sides[0]:  # "= 5", "≥ 3"
-        if len(names) == 1 and names[0] == "=":
-            return list(part(sides[1]).readings)
-        return []
-    if names[0] == "∈" and len(names) == 1:
+    if not sides[0] and names == ["="]:  # "= 5"
         return list(part(sides[1]).readings)
-    if set(names) == {"="} and len(names) > 1:  # x = 1/2 = 0.5
-        sides, names = [sides[0], sides[-1]], ["="]
+    if not all(sides):
+        return []
+    if "≈" in names:
+        return _approximated(sides, names, part)
+    if names == ["∈"]:
+        readings = part(sides[1]).readings
+        if not NAME.fullmatch(sides[0]):
+            return []
+        return [Region(r.pieces, sides[0]) if isinstance(r, Region) else r for r in readings]
     if len(names) == 1:
         return _one(sides[0], names[0], sides[1], part)
+    if set(names) == {"="}:
+        return _chain(sides, part)
     if (len(names) == 2 and set(names) <= {"<", "≤"}) or (set(names) <= {">", "≥"} and len(names) == 2):
         low, high = (0, 2) if names[0] in "<≤" else (2, 0)
         closed = [name in "≤≥" for name in names]
         if low:
             closed.reverse()
-        if _NAME.fullmatch(sides[1]):
+        if NAME.fullmatch(sides[1]):
             ends = part(sides[low]), part(sides[high])
             region = interval(ends[0], closed[0], ends[1], closed[1])
             if region is None and all(_is_number(end) for end in ends):  # 9 < x < 5
@@ -148,21 +163,91 @@ def relation(text: str, part: Part) -> list[Reading]:
     return []
 
 
+def _approximated(sides: list[str], signs: list[str], part: Part) -> list[Reading]:
+    """A value and its approximations: they must agree, and the first stands for all; "x ≈ 3.14" says what x is."""
+    first = signs.index("≈")
+    if any(sign not in ("=", "≈") for sign in signs):
+        return []
+    if first == 0 and len(sides) == 2 and named(sides[0]):
+        return _one(sides[0], "=", sides[1], part)
+    value = part(sides[first])
+    if not all(_approximates(part(side), value, rough=True) for side in sides[first + 1 :]):
+        return []
+    if first == 0:
+        return list(value.readings)
+    return _one(sides[0], "=", sides[1], part) if first == 1 else _chain(sides[: first + 1], part)
+
+
+def _approximates(short: Form, value: Form, *, rough: bool = False) -> bool:
+    """Whether a decimal is off by less than one in its last place (people cut off as well as round).
+
+    rough  behind a sign of approximation an integer may stand for what lies near it
+    """
+    one, two = (form.readings[0] if form.readings else None for form in (short, value))
+    if not isinstance(one, Scalar) or not isinstance(two, Scalar) or one.exact is None:
+        return False
+    if one.unit and two.unit and one.unit != two.unit:
+        return scalars(one, two) is True
+    real = two.real
+    if real is None:
+        return False
+    if not one.decimals and not (rough and isinstance(one.exact, int)):
+        return False
+    unit = 10.0**-one.decimals if one.decimals else max(1.0, 0.005 * abs(real))
+    return abs(float(one.exact) - real) <= unit * 1.000001
+
+
+def _one_value(forms: Sequence[Form]) -> bool:
+    """Whether all are numbers, and equal ones."""
+    numbers = [form.readings[0] for form in forms if form.readings and isinstance(form.readings[0], Scalar)]
+    return len(numbers) == len(forms) and all(scalars(numbers[0], other) for other in numbers[1:])
+
+
+def _chain(sides: list[str], part: Part) -> list[Reading]:
+    """a = b = 1 gives both a value; S = π r^2 = 9π has a step between; x = 1/2 = 0.5 says one thing twice."""
+    if all(NAME.fullmatch(side) for side in sides[:-1]):
+        return [Group("bare", tuple(part(f"{side} = {sides[-1]}") for side in sides[:-1]))]
+    forms = [part(side) for side in sides]
+    if not all(form.readings for form in forms[1:]):
+        return []
+    last = forms[-1]
+    steps = []
+    for form in forms[1:-1]:
+        if _is_number(form) and _is_number(last):
+            if not (_one_value((form, last)) or _approximates(last, form)):
+                return []
+        else:
+            steps.append(form)
+    found = _one(sides[0], "=", sides[-1], part)
+    only = found[0] if len(found) == 1 else None
+    if isinstance(only, Relation) and only.name:
+        value = forms[1] if not steps else last  # 1/3 = 0.333: the exact one is meant
+        return [Relation("=", only.left, value, _gap(only.left, value), only.name, tuple(steps))]
+    if steps:
+        return [Group("bare", tuple(forms))] if isinstance(only, Relation) else []
+    return found
+
+
 def _one(left: str, sign: str, right: str, part: Part) -> list[Reading]:
     one, two = part(left), part(right)
     if sign == "=":
-        if _NAME.fullmatch(right) and not _NAME.fullmatch(left):  # 3 = x
+        if NAME.fullmatch(right) and not NAME.fullmatch(left):  # 3 = x
             left, right, one, two = right, left, two, one
-        if (not one.readings and two.readings) or _is_number(one):  # "Area = 5", "16 - 7 = 9"
-            return list(two.readings)
-        if encloses(left) and left[0] == "(" and _all_names(split(left[1:-1], ",")):
-            return list(two.readings)
-        if not two.readings:
-            return [Relation("=", one, two)] if _NAME.fullmatch(left) or _FUNCTION.fullmatch(left) else []
+        name = named(left)
+        if _is_number(one):
+            if _is_number(two):  # 16 - 7 = 9
+                return list(two.readings) if _one_value((one, two)) or _approximates(two, one) else []
+            name = ""
+        if name and two.readings and isinstance(two.readings[0], Scalar) and left in two.readings[0].names:
+            name = ""  # x = x^2 - 1 gives no value
+        if not name and one.readings and isinstance(one.readings[0], Scalar) and _asked(one.readings[0].tree):
+            name = left.replace(" ", "")
+        if name:
+            return [Relation("=", one, two, _gap(one, two), name)] if two.readings or two.words else []
     else:
         for a, s, b in ((left, sign, two), (right, _FLIP[sign], one)):
             end = endpoint(b)
-            if _NAME.fullmatch(a) and end and end[0] is not None and a not in end[0].names:
+            if NAME.fullmatch(a) and end and end[0] is not None and a not in end[0].names:
                 return [_ray(a, s, end[0])]
         solved = _solved(one, sign, two)
         if solved is not None:
@@ -170,8 +255,13 @@ def _one(left: str, sign: str, right: str, part: Part) -> list[Reading]:
     return [Relation(sign, one, two, _gap(one, two))] if one.readings and two.readings else []
 
 
+def _asked(tree: Node) -> bool:
+    """Whether the left side is something to be worked out: an integral, a limit, a sum, a function's value."""
+    return tree[0][0] == ":" or tree[0] in ("sum", "prod")
+
+
 def _all_names(parts: list[str]) -> bool:
-    return all(_NAME.fullmatch(p.strip()) for p in parts)
+    return all(NAME.fullmatch(p.strip()) for p in parts)
 
 
 def _ray(name: str, sign: str, end: Scalar) -> Region:
@@ -255,18 +345,4 @@ def _gap(one: Form, two: Form) -> Scalar | None:
     return None
 
 
-def assigned(relation: Relation) -> str:
-    """The name that an equation gives a value to: "x" of x = 5, "f(x)" of f(x) = x + 1, "" of all other relations."""
-    text = relation.left.text
-    if relation.sign != "=":
-        return ""
-    if _NAME.fullmatch(text):
-        right = relation.right.readings[0] if relation.right.readings else None
-        return "" if isinstance(right, Scalar) and text in right.names else text
-    if _DERIVATIVE.fullmatch(text):
-        return "d()"
-    function = _FUNCTION.fullmatch(text)
-    return f"{function.group(1)}({function.group(2)})" if function else ""
-
-
-__all__ = ["assigned", "braces", "bracketed", "listed", "region_of", "regions", "relation"]
+__all__ = ["braces", "bracketed", "listed", "region_of", "regions", "relation"]

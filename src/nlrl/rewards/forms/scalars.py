@@ -13,15 +13,17 @@ from fractions import Fraction
 
 from nlrl.rewards.forms.constants import constant_apart, differ_by_constant
 from nlrl.rewards.forms.numerals import Exact
-from nlrl.rewards.forms.reals import reals
+from nlrl.rewards.forms.reals import integer_points, reals
 from nlrl.rewards.forms.shapes import Scalar
-from nlrl.rewards.forms.syntax import Node
+from nlrl.rewards.forms.syntax import Node, rename, walk
 from nlrl.rewards.forms.units import CURRENCY, Unit
 
 MIN_DIGITS = 4  # a decimal stands for a longer or irrational number only if it shows at least so many digits
 NOISE_DIGITS = 12  # a decimal of so many digits was printed by a machine and may end in noise
 INFINITE = (("s", "∞"), ("-", ("s", "∞")))
 CLOSE = 1e-9  # relative; floating point noise, not approximation
+MIN_POINTS = 3  # at which both formulas must have a value
+MAX_ROUNDED = 6  # decimals in one formula
 
 
 def any_of(verdicts: Iterable[bool | None]) -> bool | None:
@@ -90,7 +92,7 @@ def _radians(scalar: Scalar, unit: Unit) -> Scalar:
 
 
 def _values(a: Scalar, b: Scalar) -> bool | None:
-    if a.exact is not None and b.exact is not None:
+    if a.exact is not None and b.exact is not None and not (a.inexact or b.inexact):
         return a.exact == b.exact or (bool(a.digits or b.digits) and _rounded(a, b))
     if a.tree == b.tree:
         return True
@@ -99,19 +101,30 @@ def _values(a: Scalar, b: Scalar) -> bool | None:
     one, two = constant_apart(a), constant_apart(b)
     if one is not None or two is not None:
         return one is not None and two is not None and differ_by_constant(one, two)
+    rounded = bool(a.digits or b.digits or a.inexact or b.inexact)
     if a.fingerprint is not None and b.fingerprint is not None:
         if a.fingerprint == b.fingerprint:
             return True
-        if not (a.digits or b.digits or _float_like(a) or _float_like(b)):
+        if not (rounded or _float_like(a) or _float_like(b)):
             return _one_letter(a, b)
+    verdict = _sampled(a, b)
+    if verdict is not True and rounded:
+        return _rounded(a, b) or _rounded_inside(a, b) or verdict
+    return _one_letter(a, b) if verdict is False else verdict
+
+
+def _sampled(a: Scalar, b: Scalar) -> bool | None:
+    """Equal at all points that can tell, where a proof cannot; None if there are too few such points."""
+    whole = a.integers | b.integers
+    if whole:
+        points = integer_points(whole)
+        return _close(reals(a.tree, points=points), reals(b.tree, points=points))
     verdict = _close(a.reals, b.reals)
-    if verdict and _bare_abs(a.tree) != _bare_abs(b.tree):  # |x| is x only where symbols are positive, as they were
+    if verdict and (_bare_abs(a.tree) or _bare_abs(b.tree)):  # |x| is x only where symbols are positive, as they were
         verdict = _close(reals(a.tree, sign=-1.0), reals(b.tree, sign=-1.0))
-    if verdict is not True and (a.digits or b.digits):
-        return _rounded(a, b) or verdict
     if not verdict and _has(a.tree, "log") | _has(b.tree, "log"):  # log may mean base ten
         verdict = _close(reals(a.tree, 10.0), reals(b.tree, 10.0)) or verdict
-    return _one_letter(a, b) if verdict is False else verdict
+    return verdict
 
 
 def _one_letter(a: Scalar, b: Scalar) -> bool:
@@ -120,28 +133,15 @@ def _one_letter(a: Scalar, b: Scalar) -> bool:
     if len(one) == len(two) == 1 and one != two:
         (x,), (y,) = one, two
         if x.casefold() == y.casefold():
-            renamed = Scalar(None, _rename(b.tree, y, x))
+            renamed = Scalar(None, rename(b.tree, y, x))
             if a.fingerprint is not None and renamed.fingerprint is not None:
                 return a.fingerprint == renamed.fingerprint
             return _close(a.reals, renamed.reals) is True
     return False
 
 
-def _rename(node: Node, old: str, new: str) -> Node:
-    if node[0] == "s":
-        return ("s", new) if node[1] == old else node
-    return node if node[0] == "n" else (node[0], *(_rename(child, old, new) for child in node[1:]))
-
-
 def _has(node: Node, op: str) -> bool:
-    todo = [node]
-    while todo:
-        node = todo.pop()
-        if node[0] == op:
-            return True
-        if node[0] not in ("n", "s"):
-            todo.extend(node[1:])
-    return False
+    return any(part[0] == op for part in walk(node))
 
 
 def _bare_abs(node: Node) -> bool:
@@ -160,15 +160,9 @@ def _bare_abs(node: Node) -> bool:
 
 def _float_like(scalar: Scalar) -> bool:
     """A formula that holds a long decimal: its fingerprint is exact where the writer was not."""
-    todo = [scalar.tree]
-    while todo:
-        node = todo.pop()
-        if node[0] == "n":
-            if isinstance(node[1], Fraction) and node[1].denominator >= 10**6:
-                return True
-        elif node[0] != "s":
-            todo.extend(node[1:])
-    return False
+    return any(
+        part[0] == "n" and isinstance(part[1], Fraction) and part[1].denominator >= 10**6 for part in walk(scalar.tree)
+    )
 
 
 def _close(a: tuple[complex | None, ...], b: tuple[complex | None, ...]) -> bool | None:
@@ -178,7 +172,7 @@ def _close(a: tuple[complex | None, ...], b: tuple[complex | None, ...]) -> bool
     for x, y in known:
         if cmath.isinf(x) or cmath.isinf(y) or abs(x - y) > CLOSE * max(abs(x), abs(y), 1e-6):
             return False
-    return True if len(known) >= 2 else None
+    return True if len(known) >= MIN_POINTS else None
 
 
 def _rounded(a: Scalar, b: Scalar) -> bool:
@@ -204,3 +198,33 @@ def _rounds_to(value: Exact, decimals: int, long: Scalar) -> bool:
     if real is None or decimals > 12:
         return real is not None and math.isclose(real, float(value), rel_tol=1e-12)
     return abs(Fraction(real) - value) <= Fraction(1, 2 * 10**decimals)
+
+
+def _rounded_inside(a: Scalar, b: Scalar) -> bool:
+    """0.3333x and x/3: the rounded decimals in one formula explain its whole distance from the other."""
+    for short, long in ((a, b), (b, a)):
+        places = [part[2] for part in short.inexact]
+        if not places or len(places) > MAX_ROUNDED or any(part[2] <= min(places) for part in long.inexact):
+            continue  # two decimals of one length do not round each other
+        if _has(short.tree, "floor") or _has(short.tree, "ceil") or long.digits:
+            continue
+        reach = [0.0] * len(short.reals)
+        for part in short.inexact:
+            half = Fraction(1, 2 * 10 ** part[2])
+            moved = reals(_replaced(short.tree, part, ("n", part[1] + half)))
+            for i, (x, y) in enumerate(zip(short.reals, moved, strict=True)):
+                reach[i] += abs(x - y) if x is not None and y is not None else 0.0
+        known = [
+            (abs(x - y), r)
+            for x, y, r in zip(short.reals, long.reals, reach, strict=True)
+            if x is not None and y is not None and cmath.isfinite(x) and cmath.isfinite(y)
+        ]
+        if len(known) >= MIN_POINTS and all(gap <= r for gap, r in known):
+            return True
+    return False
+
+
+def _replaced(node: Node, old: Node, new: Node) -> Node:
+    if node is old:
+        return new
+    return node if node[0] in ("n", "s") else (node[0], *(_replaced(child, old, new) for child in node[1:]))

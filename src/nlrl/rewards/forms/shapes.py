@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import cmath
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 from typing import Literal
 
 from nlrl.rewards.forms.fingerprint import fingerprint
 from nlrl.rewards.forms.numerals import Exact
-from nlrl.rewards.forms.reals import reals
-from nlrl.rewards.forms.syntax import Node, symbols
+from nlrl.rewards.forms.reals import integers, reals
+from nlrl.rewards.forms.syntax import Node, symbols, walk
 from nlrl.rewards.forms.units import Unit
 
 
@@ -19,7 +18,7 @@ class Scalar:
     """A number or formula, perhaps with a unit.
 
     exact     its rational value, None if it is not rational or too long to write out
-    node      its tree, None where `exact` says it all
+    node      its tree, None where `exact` says it all (it does not where a decimal in the formula may be rounded)
     decimals  digits after the point if it was written as a decimal, else 0
     digits    significant digits if it was written as a decimal, else 0 (the number is exact)
     """
@@ -64,6 +63,16 @@ class Scalar:
         return reals(self.tree)
 
     @cached_property
+    def integers(self) -> frozenset[str]:
+        """The symbols that can only be meant as integers; see `forms.reals`."""
+        return frozenset() if self.node is None else frozenset(integers(self.node))
+
+    @cached_property
+    def inexact(self) -> tuple[Node, ...]:
+        """The numbers in its tree that may be rounded decimals: ("n", value, places)."""
+        return () if self.node is None else tuple(part for part in walk(self.node) if part[0] == "n" and len(part) > 2)
+
+    @cached_property
     def real(self) -> float | None:
         """The real number it is, None if it has symbols or is not finite and real."""
         if self.exact is not None:
@@ -102,9 +111,13 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Several answers. "set" {..} and "bare" (no brackets) have no order; "tuple" (..) and "list" [..] have one."""
+    """Several answers. "set" {..} and "bare" (no brackets) have no order; "tuple" (..) and "list" [..] have one.
 
-    kind: Literal["set", "tuple", "list", "bare"]
+    In "bare" and all with order each entry counts as often as it stands there. "cases" are the (value, condition) pairs
+    of a piecewise definition.
+    """
+
+    kind: Literal["set", "tuple", "list", "bare", "cases"]
     items: tuple[Form, ...]
 
 
@@ -118,24 +131,66 @@ class Matrix:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """left (sign) right, for the signs = ≠ < ≤ that no region covers. `gap` is the tree of left - right."""
+    """left (sign) right, for the signs = ≠ < ≤ that no region covers.
+
+    gap    the tree of left - right
+    name   what is given a value, where the left side of an equation is a name: "x", "f(2)", "AB", "area"
+    steps  what stands between two equality signs, as in S = π r^2 = 9π
+    """
 
     sign: str
     left: Form
     right: Form
     gap: Scalar | None = None
+    name: str = ""
+    steps: tuple[Form, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Based:
+    """1011_2: digits to a base."""
+
+    digits: str
+    base: int
+
+
+@dataclass(frozen=True, slots=True)
+class Congruence:
+    """x ≡ 3 (mod 7): residues in order, each below the modulus."""
+
+    residues: tuple[int, ...]
+    modulus: int
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """x = kπ, k ∈ ℤ: all values of the body as its parameter runs through "ℤ", "ℕ" (from 1) or "ℕ0" (from 0)."""
+
+    body: Form
+    parameter: str
+    domain: str
+
+
+@dataclass(frozen=True, slots=True)
+class Boolean:
+    """A formula of logic (p ∧ q) or of sets (A ∩ B): its atoms in order, and whether it holds for each assignment."""
+
+    atoms: tuple[str, ...]
+    table: tuple[bool, ...]
+    sets: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """2:3, also a time of day. `minutes` since midnight where it can be one; `half` is "am", "pm" or ""."""
+    """2:3, 1:√3:2, also a time of day. `minutes` since midnight where it can be one; `half` is "am", "pm" or ""."""
 
-    value: Fraction | None
+    terms: tuple[Scalar, ...]
     minutes: int | None = None
     half: str = ""
 
 
-Reading = Scalar | Region | Group | Matrix | Relation | Ratio
+Reading = Scalar | Region | Group | Matrix | Relation | Ratio | Based | Congruence | Family | Boolean
 
 
 @dataclass(frozen=True)
@@ -146,7 +201,6 @@ class Form:
     words     the key of its words
     readings  what it may be as mathematics; empty for plain text
     label     the letter of "B) Paris", upper case; `body` is the rest, None if there is none
-    evident   it shows signs of mathematics (digits, operators, LaTeX), so that it may go to a symbolic engine
     key       equal keys mean equal answers
     """
 
@@ -155,5 +209,4 @@ class Form:
     readings: tuple[Reading, ...] = ()
     label: str = ""
     body: Form | None = None
-    evident: bool = False
     key: str = ""

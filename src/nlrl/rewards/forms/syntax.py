@@ -2,18 +2,23 @@
 
     parse("3*x^2")         ->  ("*", ("n", 3), ("^", ("s", "x"), ("n", 2)))
     parse("\\\\frac{1}{2}x")  ->  ("*", ("/", ("n", 1), ("n", 2)), ("s", "x"))
+    parse("f(g(x))")       ->  (":f", (":g", ("s", "x")))
 
 Nodes are tuples: ("n", number), ("s", symbol), (operator, left, right) for + * / ^ and "±", ("-", x), and
-(function, argument, ...). Input comes from `clean`. A text that is not a formula raises `NotAFormula`; tokens and depth
-are bounded, so that a hostile text cannot exhaust the stack.
+(function, argument, ...). ("sum", variable, from, to, term) and "prod" bind their variable, whose name starts with "#".
+An operation whose meaning is not known (a mark over a letter, somebody's function, an integral) starts with ":": it is
+equal to itself with equal arguments and to nothing else. Input comes from `clean`. A text that is not a formula, or of
+which any piece is not understood, raises `NotAFormula`; tokens and depth are bounded, so that a hostile text cannot
+exhaust the stack.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, NoReturn
 
-from nlrl.rewards.forms.lexing import CONSTANTS, FUNCTIONS, SAME, NotAFormula, tokens
+from nlrl.rewards.forms.lexing import CONSTANTS, FUNCTIONS, SAME, NotAFormula, Token, tokens
 from nlrl.rewards.forms.numerals import MAX_DIGITS, tidy, whole_number
 
 Node = tuple[Any, ...]
@@ -22,7 +27,19 @@ MAX_DEPTH = 50  # about nine frames each: half of Python's own limit
 
 _INVERSE = {"sin": "arcsin", "cos": "arccos", "tan": "arctan"}
 _CLOSERS = {"(": ")", "{": "}", "[": "]"}
-_STOPS = frozenset(")}]|,⌋⌉+-±∓*/") | {"", "%", "!", "°"}
+_STOPS = frozenset(")}]|,⌋⌉+-±∓*/=<>≤≥≠∈→∘⨯%!°") | {""}
+_MARKS = {  # over a letter, they make another symbol of it
+    "bar": "bar", "overline": "bar", "hat": "hat", "widehat": "hat", "tilde": "tilde", "widetilde": "tilde",
+    "dot": "dot", "ddot": "ddot", "dddot": "dddot", "vec": "vec",
+}  # fmt: skip
+_NAMED = frozenset({  # functions that are only told apart
+    "det", "arg", "deg", "dim", "ker", "Pr", "Re", "Im", "tr", "rank", "erf", "sup", "inf", "nabla", "divergence",
+    "curl", "Var", "Cov",
+})  # fmt: skip
+_BIG = {"sum": "sum", "prod": "prod", "int": "∫", "iint": "∬", "iiint": "∭", "oint": "∮", "lim": "lim",
+        "∑": "sum", "∏": "prod", "∫": "∫"}  # fmt: skip
+CALLED = frozenset("fghΓζφΦψΨ") | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")  # f(x) is no product; y'(x) neither
+INEXACT_DIGITS = 4  # a decimal of so many significant digits in a formula may stand for a longer number
 
 
 def _number(text: str) -> Node:
@@ -32,7 +49,8 @@ def _number(text: str) -> Node:
         raise NotAFormula("too many digits")
     value = tidy(Fraction(whole_number(whole + part), 10 ** len(part)))
     if not power:
-        return ("n", value)
+        # a decimal that may be rounded carries its number of places
+        return ("n", value, len(part)) if part and len((whole + part).lstrip("0")) >= INEXACT_DIGITS else ("n", value)
     if len(power) > 12:
         raise NotAFormula("exponent too long")
     return ("*", ("n", value), ("^", ("n", 10), ("n", int(power))))  # the power is never written out here
@@ -41,11 +59,20 @@ def _number(text: str) -> Node:
 class _Reader:
     """Recursive descent with one token of look-ahead; implicit products bind like written ones."""
 
-    def __init__(self, text: str) -> None:
-        self.tokens = tokens(text)
+    def __init__(self, tokens: list[Token], depth: int = 0) -> None:
+        self.tokens = tokens
         self.at = 0
-        self.depth = 0
+        self.depth = depth
         self.bars = 0
+
+    def whole(self) -> Node:
+        """The tree of all tokens."""
+        if not self.tokens:
+            self.fail("empty")
+        node = self.sum()
+        if self.at != len(self.tokens):
+            self.fail(f"left over: {self.peek()}")
+        return node
 
     def fail(self, why: str) -> NoReturn:
         raise NotAFormula(why)
@@ -93,6 +120,9 @@ class _Reader:
                     left = ("floor", ("/", left, self.signed()))
                 else:
                     left = (op, left, self.signed())
+            elif op in ("∘", "⨯"):  # neither commutes
+                self.at += 1
+                left = (":" + op, left, self.signed())
             elif self.starts_factor():
                 left = ("*", left, self.power())
             else:
@@ -219,10 +249,23 @@ class _Reader:
         if token == "√":
             self.at += 1
             return ("^", self.atom(), ("n", Fraction(1, 2)))
-        if token != "∞" and not token.isalpha():
+        if token in _BIG:
+            self.at += 1
+            return self.big(_BIG[token])
+        if token not in "∞…∂" and not token.isalpha():
             self.fail(f"unexpected {token}")
         self.at += 1
-        return self.symbol(token)
+        return self.applied(self.symbol(token))
+
+    def applied(self, symbol: Node) -> Node:
+        """f(x), g(f(2)), y'(t), F(x, y): a function of its arguments; but h(a - b) is a product."""
+        name = symbol[1]
+        if self.peek() != "(" or self.tokens[self.at][2] or not (name[0] in CALLED or name[-1] == "'"):
+            return symbol
+        arguments = self.arguments()
+        if len(arguments) == 1 and arguments[0][0] in ("+", "±") and name[-1] != "'":
+            return ("*", symbol, arguments[0])
+        return (":" + name, *arguments)
 
     def symbol(self, name: str) -> Node:
         if self.peek() == "_":
@@ -266,7 +309,7 @@ class _Reader:
     def command(self, name: str) -> Node:
         self.at += 1
         if name == "frac":
-            return ("/", self.braced(), self.braced())
+            return self.quotient(self.braced(), self.braced())
         if name == "binom":
             return ("binom", self.braced(), self.braced())
         if name == "sqrt":
@@ -275,10 +318,76 @@ class _Reader:
                 index = self.group()
             inner = self.group() if self.peek() in _CLOSERS else self.atom()
             return ("^", inner, ("/", ("n", 1), index))
+        if name in _BIG:
+            return self.big(_BIG[name])
+        if name in _MARKS:
+            return self.marked(_MARKS[name])
         name = SAME.get(name, name)
-        if name not in FUNCTIONS:
+        if name in FUNCTIONS:
+            return self.call(name)
+        if name in _NAMED:
+            if self.peek() == "_":
+                self.at += 1
+                name += "_" + "".join(token[1] for token in self.raw())
+            return (":" + name, *(self.arguments() if self.peek() in ("(", "{") else [self.power()]))
+        if self.peek() != "{" or name in ("begin", "end", "text"):
             self.fail(f"unknown command {name}")
-        return self.call(name)
+        arguments = []
+        while self.peek() == "{":
+            arguments.append(self.group())
+        return (":\\" + name, *arguments)
+
+    def marked(self, mark: str) -> Node:
+        """A symbol with a mark over it is a symbol of its own; over a formula, an operation of its own."""
+        inner = self.braced()
+        return ("s", f"{mark}({inner[1]})") if inner[0] == "s" and inner[1] not in "πei" else (":" + mark, inner)
+
+    def quotient(self, top: Node, under: Node) -> Node:
+        """A fraction; dy/dx is a derivative, whose d does not cancel."""
+        for d in ("d", "∂"):
+            if _starts_with(top, d) and _starts_with(under, d):
+                return (f":{d}/{d}", top, under)
+        return ("/", top, under)
+
+    def raw(self) -> list[Token]:
+        """The tokens of a sub- or superscript: those of a group, or a single one."""
+        if self.peek() != "{":
+            self.take()
+            return self.tokens[self.at - 1 : self.at]
+        start = self.at + 1
+        open_braces = 0
+        while True:
+            token = self.take()
+            open_braces += (token == "{") - (token == "}")
+            if not open_braces:
+                return self.tokens[start : self.at - 1]
+
+    def big(self, name: str) -> Node:
+        """A sum, product, integral or limit with its bounds and what stands behind it."""
+        self.deeper()
+        lower: list[Token] = []
+        upper: list[Token] = []
+        while self.peek() in ("_", "^") and not (lower and upper):
+            if self.take() == "_":
+                lower = self.raw()
+            else:
+                upper = self.raw()
+        body = self.sum() if name in "∫∬∭∮" else self.product()
+        self.depth -= 1
+        head = [token[1] for token in lower[:2]]
+        if name in ("sum", "prod", "lim") and len(head) == 2 and head[1] == ("→" if name == "lim" else "="):
+            bound = ("s", f"#{_binders(body)}")
+            body = rename(body, CONSTANTS.get(head[0], head[0]), bound[1])
+            low = _Reader(lower[2:], self.depth + 1).whole()
+            if name == "lim":
+                return (":lim", bound, low, body)
+            if upper:
+                return (name, bound, low, _Reader(upper, self.depth + 1).whole(), body)
+        if lower and upper and name == "∫":
+            low, high = (_Reader(part, self.depth + 1).whole() for part in (lower, upper))
+            return (":∫", low, high, body)
+        scripts = "_".join("".join(token[1] for token in part) for part in (lower, upper))
+        return (f":{name} {scripts}", body)
 
     def call(self, name: str) -> Node:
         """A function with its argument: parenthesised, or as in "\\sin 2x" all factors up to the next sign."""
@@ -344,26 +453,41 @@ class _Reader:
 
 def parse(text: str) -> Node:
     """The tree of a cleaned formula. Raises NotAFormula."""
-    reader = _Reader(text)  # raises where a sign is unknown
-    if not reader.tokens:
-        reader.fail("empty")
-    node = reader.sum()
-    if reader.at != len(reader.tokens):
-        reader.fail(f"left over: {reader.peek()}")
-    return node
+    return _Reader(tokens(text)).whole()  # `tokens` raises where a sign is unknown
 
 
-def symbols(node: Node) -> set[str]:
-    """The names of all symbols in a tree, constants included."""
-    found: set[str] = set()
+def walk(node: Node) -> Iterator[Node]:
+    """A tree and all the trees in it."""
     todo = [node]
     while todo:
         node = todo.pop()
-        if node[0] == "s":
-            found.add(node[1])
-        elif node[0] != "n":
+        yield node
+        if node[0] not in ("n", "s"):
             todo.extend(node[1:])
-    return found
 
 
-__all__ = ["FUNCTIONS", "Node", "NotAFormula", "parse", "symbols"]
+def symbols(node: Node) -> set[str]:
+    """The names of all symbols in a tree, constants included, bound ones not."""
+    return {part[1] for part in walk(node) if part[0] == "s" and part[1][0] != "#"}
+
+
+def rename(node: Node, old: str, new: str) -> Node:
+    """The tree with one symbol renamed."""
+    if node[0] == "s":
+        return ("s", new) if node[1] == old else node
+    return node if node[0] == "n" else (node[0], *(rename(child, old, new) for child in node[1:]))
+
+
+def _binders(node: Node) -> int:
+    """How many sums and products a tree holds: a number for the next bound variable around it."""
+    return sum(part[0] in ("sum", "prod", ":lim") for part in walk(node))
+
+
+def _starts_with(node: Node, name: str) -> bool:
+    """Whether the first factor of a product is a symbol, or a power of it."""
+    while node[0] == "*":
+        node = node[1]
+    return node == ("s", name) or (node[0] == "^" and node[1] == ("s", name))
+
+
+__all__ = ["CALLED", "FUNCTIONS", "Node", "NotAFormula", "parse", "rename", "symbols", "walk"]

@@ -93,6 +93,8 @@ _add("bar bars", {"kg": 1, "m": -1, "s": -2}, "100000")
 _add("rad radian radians", {"rad": 1})  # no rational factor leads to degrees: compared apart
 _add("°", {"deg": 1})
 _add("degree degrees deg", {"deg": 1})
+_add("arcmin arcminute arcminutes", {"deg": 1}, "1/60")
+_add("arcsec arcsecond arcseconds", {"deg": 1}, "1/3600")
 _add("$ dollar dollars USD usd buck bucks", {"USD": 1})
 _add("cent cents ¢", {"USD": 1}, "1/100")
 _add("€ euro euros EUR eur", {"EUR": 1})

@@ -36,6 +36,7 @@ class Unit:
 
 
 PERCENT = Unit((), Fraction(1, 100), head="%")
+ORDINAL = Unit((("ordinal", 1),), head="ordinal")
 CURRENCY = frozenset(["USD", "EUR", "GBP", "JPY", "CNY", "INR"])
 _TEMPERATURES = {
     **dict.fromkeys(("C", "celsius", "centigrade"), (Fraction(1), Fraction("273.15"))),
@@ -144,7 +145,8 @@ def _product(text: str, stuck: bool) -> Unit | None:
         if lower in _BEFORE:
             power_before = _BEFORE[lower]
             continue
-        if lower in _FILLER and (lower != "in" or last is not None or n_nouns):
+        inch = lower == "in" and (sign < 0 or (last is None and not n_nouns) or lowered[at:].lstrip()[:1] == "^")
+        if lower in _FILLER and not inch:
             continue
         known = _look_up(token)
         if known:
