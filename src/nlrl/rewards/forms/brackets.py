@@ -127,18 +127,21 @@ def braces(text: str, part: Part) -> list[Reading]:
     inner = text[1:-1].strip()
     builder = _BUILDER.match(inner)
     if builder:
-        return _built(builder.group("set") or "ℝ", part(builder.group("holds")))
+        names = re.findall(r"\w+", builder.group("names"))
+        return _built(names, builder.group("set") or "ℝ", part(builder.group("holds")))
     items = [item for item in split(inner, ",;") if item.strip()]
     if len(items) > MAX_ITEMS:
         return []
     return [Group("set", flat(part(item) for item in items))]
 
 
-def _built(domain: str, condition: Form) -> list[Reading]:
+def _built(names: list[str], domain: str, condition: Form) -> list[Reading]:
     """The numbers of a domain for which a condition holds: the condition itself on the line, a set among integers."""
+    region = next((r for r in condition.readings if isinstance(r, Region)), None)
+    if region is not None and [region.name] != names:
+        return []
     if domain == "ℝ":
         return list(condition.readings)
-    region = next((r for r in condition.readings if isinstance(r, Region)), None)
     if region is None or domain == "ℚ":
         return []
     found = integers_in(region, 1 if domain == "ℕ" else None)

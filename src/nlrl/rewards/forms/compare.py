@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from nlrl.rewards.forms import relations
-from nlrl.rewards.forms.families import name_of, values_of
+from nlrl.rewards.forms.families import names_of, values_of
 from nlrl.rewards.forms.fingerprint import PRIME
 from nlrl.rewards.forms.formulas import scalar_of
 from nlrl.rewards.forms.names import same_name
@@ -137,10 +137,10 @@ def _proportional(a: Scalar, b: Scalar, *, sign: int) -> bool | None:
 
 def _ratio(a: Ratio, b: Reading) -> bool | None:
     if isinstance(b, Ratio):
-        if a.minutes is not None and b.minutes is not None:
+        if a.seconds is not None and b.seconds is not None:
             if a.half and b.half:
-                return a.minutes == b.minutes
-            return a.minutes == b.minutes or ((a.half or b.half) != "" and a.minutes % 720 == b.minutes % 720)
+                return a.seconds == b.seconds
+            return a.seconds == b.seconds or ((a.half or b.half) != "" and a.seconds % 43_200 == b.seconds % 43_200)
         if not a.terms or len(a.terms) != len(b.terms):
             return False
         first, other = a.terms[0], b.terms[0]
@@ -173,8 +173,8 @@ def _congruence(a: Congruence, b: Reading) -> bool:
 def _family(a: Family, b: Reading) -> bool | None:
     """As sets of values: each value of one for a small parameter is one of the other's, and the other way round."""
     if isinstance(b, Family):
-        one, two = name_of(a.body), name_of(b.body)
-        if (one and two and not same_name(one, two)) or a.domain != b.domain:
+        one, two = names_of(a.body), names_of(b.body)
+        if (one and two and one != two) or a.domain != b.domain:
             return False
         first, second = _values(a, _FEW), _values(a, _MANY)
         other_first, other_second = _values(b, _FEW), _values(b, _MANY)
@@ -187,7 +187,7 @@ def _family(a: Family, b: Reading) -> bool | None:
         body = values_of(a.body)
         return len(body) == 1 and scalars(Scalar(None, rename(body[0].tree, a.parameter, name), unit=body[0].unit), b)
     if isinstance(b, Relation) and b.name:
-        if name_of(a.body) and not same_name(name_of(a.body), b.name):
+        if any(not same_name(name, b.name) for name in names_of(a.body)):
             return False
         return any_of(_family(a, reading) for reading in b.right.readings)
     return False

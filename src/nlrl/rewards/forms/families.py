@@ -54,17 +54,24 @@ def _domain(groups: dict[str, str | None]) -> str:
 
 
 def values_of(body: Form) -> list[Scalar]:
-    """The formulas of a body, several where it is a list or has a ±; empty if it is something else."""
+    """The formulas of a body, several where it is a list or has a ±; empty if any of it is something else."""
     for reading in body.readings:
         if isinstance(reading, Scalar):
             return [reading]
-        if isinstance(reading, Relation) and reading.name:
+        if isinstance(reading, Relation) and reading.name and not reading.steps:
             return values_of(reading.right)
         if isinstance(reading, Group) and reading.kind == "bare":
-            return [value for item in reading.items for value in values_of(item)]
+            values = [values_of(item) for item in reading.items]
+            return [value for some in values for value in some] if all(values) else []
     return []
 
 
-def name_of(body: Form) -> str:
-    """The name that a body gives its values to, "" if to none."""
-    return next((r.name for r in body.readings if isinstance(r, Relation)), "")
+def names_of(body: Form) -> frozenset[str]:
+    """The names that a body gives its values to."""
+    out: set[str] = set()
+    for reading in body.readings[:1]:
+        if isinstance(reading, Relation):
+            out.add(reading.name)
+        elif isinstance(reading, Group):
+            out.update(name for item in reading.items for name in names_of(item))
+    return frozenset(out)

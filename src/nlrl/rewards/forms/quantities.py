@@ -4,7 +4,7 @@ quantity("-$1,234.50")          [Scalar(-1234.5, unit USD)]
 quantity("5 hours 30 minutes")  [Scalar(19800, unit s)]
 quantity("12°30'")              [Scalar(12.5, unit deg)]
 quantity("7th")                 [Scalar(7, unit ordinal)]
-clock_or_ratio("2:30 pm")       [Ratio, 870 minutes after midnight]
+clock_or_ratio("2:30 pm")       [Ratio, 52,200 seconds after midnight]
 clock_or_ratio("2:4:6")         [Ratio of three terms]
 """
 
@@ -32,18 +32,13 @@ _SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9
            "mn": 10**6, "bn": 10**9, "k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9}  # fmt: skip
 _COMPOUND = re.compile(r"(.*?[A-Za-z°'\"])(?:\s*,\s*|\s+)(?:and\s+)?(\d.*)")
 _HOURS = re.compile(r"^(\d+)\s?h\s?(\d+)\s?m$")
-_CLOCK = re.compile(r"(\d{1,2})(?::(\d\d))?(?::\d\d)?\s*([ap])\.?\s?m\.?", re.I)
-_BARE_CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::\d\d)?")
-_NAMED_TIMES = {"noon": (720, "pm"), "midday": (720, "pm"), "midnight": (0, "am")}
+_CLOCK = re.compile(r"(\d{1,2})(?::([0-5]\d))?(?::([0-5]\d))?\s*([ap])\.?\s?m\.?", re.I)
+_BARE_CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?")
+_NAMED_TIMES = {"noon": (43_200, "pm"), "midday": (43_200, "pm"), "midnight": (0, "am")}
 _RATIO = re.compile(r"\s*:\s*|\s+to\s+")
 _ORDINAL = re.compile(r"(\d{1,9})(st|nd|rd|th)")
 _ANGLE = re.compile(r"(-?)(?:(\d+(?:\.\d+)?)\s*°)?\s*(?:(\d+(?:\.\d+)?)\s*'(?!'))?\s*(?:(\d+(?:\.\d+)?)\s*(?:''|\"))?")
 _NEGATIVE = re.compile(r"^(?:negative|minus)\s+(?=[$€£]?\s?[\d.])", re.I)
-_STATEMENT = re.compile(
-    r"\b(?:is|are|was|were|be|equals?|takes?|costs?|makes?|earns?|has|have|had|needs?|gets?|pays?|spends?|spent|saves?)\s"
-    r"(?:\w+\s){0,4}?(?=[$€£-]?\d)"
-)
-_HEDGE = re.compile(r"\b(?:not|no|least|most|more than|less than|over|under|between|or|fewer|greater|never|than)\b")
 MAX_TERMS = 8  # of a ratio
 _SENTENCE = 6  # a number followed by more words than this is a sentence, not a quantity
 _MAX_EXACT_LENGTH = 300
@@ -214,19 +209,6 @@ def _words_first(text: str) -> list[Reading]:
     return readings
 
 
-def stated(text: str) -> list[Reading]:
-    """The number of a sentence that states just one: "The train takes 5 hours."."""
-    if not 8 <= len(text) <= 200 or len(re.findall(r"\d[\d.,]*", text)) != 1:
-        return []
-    lower = text.lower()
-    match = _STATEMENT.search(lower)
-    if not match or _HEDGE.search(lower):
-        return []
-    rest = text[match.end() :]
-    number = re.match(r"[-$€£]*\d[\d.,]*\d%?|[-$€£]*\d%?", rest)
-    return quantity(rest) or (quantity(number.group()) if number else [])
-
-
 def clock_or_ratio(text: str) -> list[Reading]:
     """2:30 pm, 14:30, noon, 2:3, 2 to 3, 1:√3:2."""
     if text.lower() in _NAMED_TIMES:
@@ -235,9 +217,9 @@ def clock_or_ratio(text: str) -> list[Reading]:
         return []
     clock = _CLOCK.fullmatch(text)
     if clock:
-        hour, minute, half = int(clock.group(1)), int(clock.group(2) or 0), clock.group(3).lower() + "m"
-        if 1 <= hour <= 12 and minute < 60:
-            return [Ratio((), (hour % 12 + 12 * (half == "pm")) * 60 + minute, half)]
+        hour, half = int(clock.group(1)), clock.group(4).lower() + "m"
+        if 1 <= hour <= 12:
+            return [Ratio((), _seconds(hour % 12 + 12 * (half == "pm"), clock.group(2), clock.group(3)), half)]
         return []
     terms = _RATIO.split(text)
     if not 2 <= len(terms) <= MAX_TERMS:
@@ -249,7 +231,8 @@ def clock_or_ratio(text: str) -> list[Reading]:
             return []
         scalars.append(readings[0])
     bare = _BARE_CLOCK.fullmatch(text)
-    minutes = int(bare.group(1)) * 60 + int(bare.group(2)) if bare and int(bare.group(1)) < 24 else None
-    if minutes is not None and int(bare.group(2)) >= 60:  # type: ignore[union-attr]
-        minutes = None
-    return [Ratio(tuple(scalars), minutes)]
+    return [Ratio(tuple(scalars), _seconds(int(bare.group(1)), bare.group(2), bare.group(3)) if bare else None)]
+
+
+def _seconds(hour: int, minute: str | None, second: str | None) -> int:
+    return (hour * 60 + int(minute or 0)) * 60 + int(second or 0)

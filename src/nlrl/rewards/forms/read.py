@@ -45,6 +45,7 @@ _NOT_WORDY = re.compile(
 )
 _LONG_WORD = re.compile(r"(?<![\\A-Za-z])[^\W\d_]{3,}")
 _SHORT_WORD = re.compile(r"[^\W\d_]\.?[^\W\d_]")
+_POINTS = re.compile(r"[A-Z]{2,5}")
 _WHOLE_SETS = {"ℝ": "ℝ", "ℤ": "ℤ", "ℕ": "ℕ", "ℚ": "ℚ", "ℂ": "ℂ"}
 _NAMED_SETS = {
     "allrealnumbers": "ℝ", "realnumbers": "ℝ", "setofrealnumbers": "ℝ", "setofallrealnumbers": "ℝ", "allreals": "ℝ",
@@ -156,6 +157,8 @@ def _key(text: str, words: str, readings: tuple[Reading, ...]) -> str:
 
 def _readings(text: str, math: bool, depth: int) -> list[Reading]:
     """Everything the text may be as mathematics, most likely first."""
+    if _POINTS.fullmatch(text):  # AB alone is a segment, a choice or a product of matrices: letters in order
+        return []
     if text in _WHOLE_SETS or text in ("∅", OPEN_SET + CLOSE_SET, "{}", "{ }"):
         return [LINE if text == "ℝ" else Scalar(None, ("s", text)) if text in _WHOLE_SETS else Group("set", ())]
 
@@ -190,7 +193,7 @@ def _readings(text: str, math: bool, depth: int) -> list[Reading]:
     )
     if structured:
         return structured
-    return quantities.clock_or_ratio(text) or formulas.formula(text) or quantities.stated(text)
+    return quantities.clock_or_ratio(text) or formulas.formula(text)
 
 
 def as_region(reading: Reading) -> Region | None:

@@ -90,12 +90,11 @@ def listed(text: str, part: Part) -> list[Reading]:
     if any(sign in text for sign in "<>≤≥≠"):
         parts = [next((r for r in f.readings if isinstance(r, Region)), None) for f in forms]
         known = [r for r in parts if r is not None]
-        if len(known) == len(forms):
+        if len(known) == len(forms) and len({r.name for r in known if r.name}) < 2:
             either = re.search(r"\bor\b", text, re.I) is not None
             whole = union(known) if either else intersection(known)
             if whole is not None:
-                names = {r.name for r in known}
-                group.insert(0, Region(whole.pieces, names.pop() if len(names) == 1 else ""))
+                group.insert(0, Region(whole.pieces, next((r.name for r in known if r.name), "")))
     return group
 
 
@@ -141,10 +140,11 @@ def relation(text: str, part: Part) -> list[Reading]:
     if "≈" in names:
         return _approximated(sides, names, part)
     if names == ["∈"]:
-        readings = part(sides[1]).readings
-        if not NAME.fullmatch(sides[0]):
+        members = part(sides[1])
+        if not NAME.fullmatch(sides[0]) or not members.readings:
             return []
-        return [Region(r.pieces, sides[0]) if isinstance(r, Region) else r for r in readings]
+        found = [Region(r.pieces, sides[0]) for r in members.readings if isinstance(r, Region)]
+        return [*found] or [Relation("∈", part(sides[0]), members, name=sides[0])]
     if len(names) == 1:
         return _one(sides[0], names[0], sides[1], part)
     if set(names) == {"="}:
@@ -252,7 +252,12 @@ def _one(left: str, sign: str, right: str, part: Part) -> list[Reading]:
         solved = _solved(one, sign, two)
         if solved is not None:
             return [solved]
-    return [Relation(sign, one, two, _gap(one, two))] if one.readings and two.readings else []
+    if not one.readings or not two.readings:
+        return []
+    gap = _gap(one, two)
+    if sign == "=" and gap is not None and gap.fingerprint == (0, 0):  # (x + 1)^2 = x^2 + 2x + 1 says what it is
+        return list(two.readings)
+    return [Relation(sign, one, two, gap)]
 
 
 def _asked(tree: Node) -> bool:
@@ -340,7 +345,7 @@ def _gap(one: Form, two: Form) -> Scalar | None:
     if not one.readings or not two.readings:
         return None
     a, b = one.readings[0], two.readings[0]
-    if isinstance(a, Scalar) and isinstance(b, Scalar):
+    if isinstance(a, Scalar) and isinstance(b, Scalar) and a.unit == b.unit:
         return Scalar(None, ("+", a.tree, ("-", b.tree)))
     return None
 

@@ -105,7 +105,7 @@ def _values(a: Scalar, b: Scalar) -> bool | None:
     if a.fingerprint is not None and b.fingerprint is not None:
         if a.fingerprint == b.fingerprint:
             return True
-        if not (rounded or _float_like(a) or _float_like(b)):
+        if not rounded:
             return _one_letter(a, b)
     verdict = _sampled(a, b)
     if verdict is not True and rounded:
@@ -156,13 +156,6 @@ def _bare_abs(node: Node) -> bool:
         if node[0] not in ("n", "s"):
             todo.extend(node[1:])
     return False
-
-
-def _float_like(scalar: Scalar) -> bool:
-    """A formula that holds a long decimal: its fingerprint is exact where the writer was not."""
-    return any(
-        part[0] == "n" and isinstance(part[1], Fraction) and part[1].denominator >= 10**6 for part in walk(scalar.tree)
-    )
 
 
 def _close(a: tuple[complex | None, ...], b: tuple[complex | None, ...]) -> bool | None:

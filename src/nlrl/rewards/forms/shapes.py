@@ -183,10 +183,10 @@ class Boolean:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """2:3, 1:√3:2, also a time of day. `minutes` since midnight where it can be one; `half` is "am", "pm" or ""."""
+    """2:3, 1:√3:2, also a time of day. `seconds` since midnight where it can be one; `half` is "am", "pm" or ""."""
 
     terms: tuple[Scalar, ...]
-    minutes: int | None = None
+    seconds: int | None = None
     half: str = ""
 
 

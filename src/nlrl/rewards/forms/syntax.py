@@ -405,6 +405,8 @@ class _Reader:
             arguments = self.arguments()
         elif self.peek() == "|":
             arguments = [self.atom()]
+        elif name in ("max", "min", "gcd", "lcm"):
+            self.fail(f"{name} of what?")
         else:
             arguments = [self.loose()]
         node = self.build(name, arguments, base)

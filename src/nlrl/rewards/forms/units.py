@@ -114,6 +114,8 @@ def _product(text: str, stuck: bool) -> Unit | None:
     sign, power_before, head = 1, 1, ""
     last: Entry | str | None = None
     at = n_nouns = 0
+    if text.count("(") != text.count(")") or not re.search(r"[^\s/*()-]", text):
+        return None
     lowered = re.sub(r"\b(?:sq|square|cubic)\.?\s+units?\b", "", text, flags=re.I)
 
     def apply(thing: Entry | str, power: int) -> None:

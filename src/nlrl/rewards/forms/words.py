@@ -28,6 +28,7 @@ _ORDINALS = {
         ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"], 1
     )
 }
+_GAP = re.compile(r"(?<!\d) | (?!\d)")  # 1:03 is not 103
 _DOTTED = re.compile(r"\b(?:[a-z]\.){2,}")
 _WORD = re.compile(r"[^\W_]+(?:[.,]\d+)*", re.UNICODE)
 
@@ -77,4 +78,4 @@ def text_key(text: str) -> str:
     phrase = _SAME.get(phrase, phrase)
     if found and found[0] in ("yes", "no") and re.match(r"\s*(?:yes|no)\s*[,.;:!-]", text, re.I):
         return found[0]  # "Yes, because ..."
-    return phrase.replace(" ", "")
+    return _GAP.sub("", phrase)
