@@ -40,7 +40,7 @@ MAX_PAIRS = 4000  # of items compared for one pair of groups
 def same(a: Form, b: Form) -> bool | None:
     """Whether two answers are the same."""
     if a.key == b.key:
-        return True
+        return bool(a.key)
     if a.words and a.words == b.words:
         return True
     if a.label or b.label:

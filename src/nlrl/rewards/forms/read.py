@@ -45,6 +45,7 @@ _NOT_WORDY = re.compile(
 )
 _LONG_WORD = re.compile(r"(?<![\\A-Za-z])[^\W\d_]{3,}")
 _SHORT_WORD = re.compile(r"[^\W\d_]\.?[^\W\d_]")
+_NO_ANSWER = frozenset(("nan", "NaN", "NAN"))  # what a missing value becomes in a table: it equals nothing
 _POINTS = re.compile(r"[A-Z]{2,5}")
 _WHOLE_SETS = {"ℝ": "ℝ", "ℤ": "ℤ", "ℕ": "ℕ", "ℚ": "ℚ", "ℂ": "ℂ"}
 _NAMED_SETS = {
@@ -89,6 +90,8 @@ def _read(answer: str) -> Form:
         scalar = Scalar(Fraction(value, 10 ** len(part)) if part else value, decimals=len(part or ""), digits=digits)
         return Form(answer.strip(), "", (scalar,), key=number_key(scalar.exact))
     text, math = clean(answer)
+    if text in _NO_ANSWER:
+        return Form("", "")
     gloss = _GLOSS.fullmatch(text)
     if gloss:  # "42 (forty-two)"
         one, two = form(gloss.group(1)), form(gloss.group(2))

@@ -5,7 +5,8 @@
     parse("f(g(x))")       ->  (":f", (":g", ("s", "x")))
 
 Nodes are tuples: ("n", number), ("s", symbol), (operator, left, right) for + * / ^ and "±", ("-", x), and
-(function, argument, ...). ("sum", variable, from, to, term) and "prod" bind their variable, whose name starts with "#".
+(function, argument, ...). ("sum", variable, from, to, term), "prod" and "integral" bind their variable, whose name starts
+with "#".
 An operation whose meaning is not known (a mark over a letter, somebody's function, an integral) starts with ":": it is
 equal to itself with equal arguments and to nothing else. Input comes from `clean`. A text that is not a formula, or of
 which any piece is not understood, raises `NotAFormula`; tokens and depth are bounded, so that a hostile text cannot
@@ -64,6 +65,7 @@ class _Reader:
         self.at = 0
         self.depth = depth
         self.bars = 0
+        self.integrals = 0  # around this place: there, "dx" ends the argument of a function
 
     def whole(self) -> Node:
         """The tree of all tokens."""
@@ -372,7 +374,9 @@ class _Reader:
                 lower = self.raw()
             else:
                 upper = self.raw()
+        self.integrals += name in "∫∬∭∮"
         body = self.sum() if name in "∫∬∭∮" else self.product()
+        self.integrals -= name in "∫∬∭∮"
         self.depth -= 1
         head = [token[1] for token in lower[:2]]
         if name in ("sum", "prod", "lim") and len(head) == 2 and head[1] == ("→" if name == "lim" else "="):
@@ -385,6 +389,10 @@ class _Reader:
                 return (name, bound, low, _Reader(upper, self.depth + 1).whole(), body)
         if lower and upper and name == "∫":
             low, high = (_Reader(part, self.depth + 1).whole() for part in (lower, upper))
+            integrand, variable = _without_differential(body)
+            if variable:
+                bound = ("s", f"#{_binders(integrand)}")
+                return ("integral", bound, low, high, rename(integrand, variable, bound[1]))
             return (":∫", low, high, body)
         scripts = "_".join("".join(token[1] for token in part) for part in (lower, upper))
         return (f":{name} {scripts}", body)
@@ -427,6 +435,8 @@ class _Reader:
         node = self.power()
         while self.starts_factor() and self.kind() not in ("name",) and self.peek() not in ("(", r"\frac"):
             if self.kind() == "cmd" and self.peek()[1:] in FUNCTIONS:
+                break
+            if self.integrals and self.peek() == "d" and self.peek(1).isalpha():
                 break
             node = ("*", node, self.power())
         return node
@@ -482,7 +492,27 @@ def rename(node: Node, old: str, new: str) -> Node:
 
 def _binders(node: Node) -> int:
     """How many sums and products a tree holds: a number for the next bound variable around it."""
-    return sum(part[0] in ("sum", "prod", ":lim") for part in walk(node))
+    return sum(part[0] in ("sum", "prod", "integral", ":lim") for part in walk(node))
+
+
+def _without_differential(node: Node) -> tuple[Node, str]:
+    """The integrand and variable of what stands behind an integral sign: x^2 and "x" of x^2 dx."""
+    if node[0] == "+":
+        last, variable = _without_differential(node[2])
+        return ("+", node[1], last), variable
+    if node[0] == "-":
+        last, variable = _without_differential(node[1])
+        return ("-", last), variable
+    if node[0] == "/":
+        top, variable = _without_differential(node[1])
+        return ("/", top, node[2]), variable
+    if node[0] == "*" and node[2][0] == "s":
+        inner = node[1]
+        if inner == ("s", "d"):
+            return ("n", 1), node[2][1]
+        if inner[0] == "*" and inner[2] == ("s", "d"):
+            return inner[1], node[2][1]
+    return node, ""
 
 
 def _starts_with(node: Node, name: str) -> bool:
