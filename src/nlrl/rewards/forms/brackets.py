@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from fractions import Fraction
+from itertools import product
 
 from nlrl.rewards.forms.clean import CLOSE_SET, OPEN_SET
 from nlrl.rewards.forms.numerals import Exact, tidy
@@ -163,6 +164,28 @@ def integers_in(region: Region, least: int | None = None) -> Group | None:
     return Group("set", tuple(Form(str(n), "", (Scalar(n),), key=f"n:{n:x}") for n in sorted(found)))
 
 
+def _with_signs(forms: tuple[Form, ...], *, tied: bool) -> Group:
+    """(±1, ±2) is four pairs; with a ∓ in it, all upper signs belong together, and all lower ones."""
+    choices = []
+    for form in forms:
+        first = form.readings[0] if form.readings else None
+        both = (
+            isinstance(first, Group)
+            and first.kind == "bare"
+            and len(first.items) == 2
+            and ("±" in form.text or "∓" in form.text)
+        )
+        choices.append(first.items if both and isinstance(first, Group) else (form,) * (2 if tied else 1))
+    rows = zip(*choices, strict=True) if tied else product(*choices)
+    tuples = [tuple(row) for row in rows]
+    return Group(
+        "bare",
+        tuple(
+            Form(str(i), "", (Group("tuple", row),), key=f"v:{[f.key for f in row]}") for i, row in enumerate(tuples)
+        ),
+    )
+
+
 def endpoint(form: Form) -> tuple[Scalar | None, int] | None:
     """An end of an interval and its infinite sign; None if the form is no single number."""
     first = form.readings[0] if form.readings else None
@@ -204,6 +227,8 @@ def bracketed(text: str, part: Part) -> list[Reading]:
         return []
     forms = tuple(part(item) for item in items)
     found: list[Reading] = []
+    if opener == "(" and "±" in text and 2 <= len(forms) <= 4:
+        found.append(_with_signs(forms, tied="∓" in text))
     if len(forms) == 2 and opener in "([]" and closer in ")][":
         region = interval(forms[0], opener == "[", forms[1], closer == "]")
         if region:

@@ -9,6 +9,7 @@ is linear in the length of the text.
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from typing import NamedTuple
@@ -61,7 +62,7 @@ _COMMANDS: dict[str, str] = {
     "div": "/", "pm": "±", "mp": "∓", "lt": "<", "gt": ">", "infty": "∞", "cup": "∪", "cap": "∩", "in": "∈",
     "lfloor": "⌊", "rfloor": "⌋", "lceil": "⌈", "rceil": "⌉", "langle": "⟨", "rangle": "⟩", "prime": "'",
     "angle": " angle ", "triangle": " triangle ", "equiv": "≡", "bmod": " mod ", "mod": " mod ", "hbar": "ħ",
-    "partial": "∂",
+    "partial": "∂", "forall": "∀", "exists": "∃", "textcirc": "°",
     "euro": "€", "pounds": "£", "percent": "%", "dollar": " $", "textdollar": " $",
     "textdegree": "°", "imath": "i", "ell": "l",
 }  # fmt: skip
@@ -96,6 +97,7 @@ _ORDINAL = re.compile(r"(?<=\d)\s*\^\s*\{?\s*(st|nd|rd|th)\s*\}?(?![a-z])")
 _OVER = re.compile(r"\{([^{}]{1,100})\\over(?![a-z])([^{}]{1,100})\}")
 _CHOOSE = re.compile(r"\{([^{}]{1,100})\\choose(?![a-z])([^{}]{1,100})\}")
 _OVER_WHOLE = re.compile(r"^([^{}\\]{1,100})\\over(?![a-z])([^{}\\]{1,100})$")
+_QUAD = re.compile(r"\\q?quad(?=[a-z])")
 _SI = re.compile(r"\\(?:SI|qty)\{([^{}]{1,60})\}\{([^{}]{1,60})\}")
 _BOARD = dict(zip("RZNQC", "ℝℤℕℚℂ", strict=True))
 
@@ -164,6 +166,7 @@ def _latex(text: str) -> str:
         text = _OVER_WHOLE.sub(r"\\frac{\1}{\2}", _OVER.sub(r"\\frac{\1}{\2}", text))
     if r"\choose" in text:
         text = _CHOOSE.sub(r"\\binom{\1}{\2}", text)
+    text = _QUAD.sub(" ", text)
     text = _SI.sub(r"\1 \2", text)
     text = _CROSS.sub(r"\1 ⨯ ", text)
     text = _UNIT_VECTOR.sub(lambda m: UNIT_VECTORS[m.group(1)], text)
@@ -230,8 +233,37 @@ def _markdown(text: str) -> str:
     return text
 
 
+_EATEN = re.compile(  # "\\frac" in a string that was not raw: a form feed and "rac"
+    "\x0c(?=rac|orall)|\t(?=ext|imes|heta|frac|an[ ({]|o[ ({])"
+    "|\x08(?=egin|inom|eta|ar[ {]|oxed)|\r(?=ight|ho)|\x07(?=lpha|pprox)"
+)
+_EATEN_BACK = {"\x0c": r"\f", "\t": r"\t", "\x08": r"\b", "\r": r"\r", "\x07": r"\a"}
+_DOUBLED = re.compile(r"\\\\(?=[A-Za-z{}])")
+_SINGLE = re.compile(r"(?<!\\)\\(?=[A-Za-z])")
+_HTML = re.compile(r"<(sup|sub)>([^<>]{1,40})</\1>", re.I)
+_ENTITY = re.compile(
+    r"&(?:lt|gt|le|ge|amp|times|divide|minus|plusmn|nbsp|infin|pi|radic|deg|#\d{2,5}|#x[0-9a-f]{2,5});", re.I
+)
+_CIRCLED = re.compile("[①-⑳]+")
+
+
+def _repaired(text: str) -> str:
+    """LaTeX that went through a string once too often or too seldom, and HTML, as they were meant."""
+    if not text.isprintable():
+        text = _EATEN.sub(lambda m: _EATEN_BACK[m.group()], text)
+    if "\\\\" in text and _DOUBLED.search(text) and not _SINGLE.search(text):
+        text = text.replace("\\\\", "\\")
+    if "<" in text or "&" in text:
+        text = _HTML.sub(lambda m: f"{'^' if m.group(1).lower() == 'sup' else '_'}{{{m.group(2)}}}", text)
+        text = html.unescape(text) if _ENTITY.search(text) else text
+    if not text.isascii():
+        text = _CIRCLED.sub(lambda m: ", ".join(str(ord(c) - 0x245F) for c in m.group()), text)
+    return text
+
+
 def clean(text: str) -> Clean:
     """The plain notation of an answer. Cheap for short ASCII text, linear for the rest."""
+    text = _repaired(text)
     text = _TIED.sub("", _markdown(text).replace("{,}", ","))
     math = False
     if "$" in text or "\\" in text:
@@ -243,7 +275,7 @@ def clean(text: str) -> Clean:
         text = _latex(new)
     if not text.isascii():
         text = _unicode(text)
-    text = text.replace("&nbsp;", " ").replace("**", "^") if "**" in text or "&" in text else text
+    text = text.replace("**", "^")
     text = " ".join(text.replace("...", "…").split())
     if text[:1] == "#" and text[1:2].isdigit():
         text = text[1:]

@@ -14,7 +14,7 @@ from nlrl.rewards.forms import relations
 from nlrl.rewards.forms.families import names_of, values_of
 from nlrl.rewards.forms.fingerprint import PRIME
 from nlrl.rewards.forms.formulas import scalar_of
-from nlrl.rewards.forms.names import same_name
+from nlrl.rewards.forms.names import FUNCTION, same_name
 from nlrl.rewards.forms.reals import integer_points, parameter_point, reals
 from nlrl.rewards.forms.regions import same_region
 from nlrl.rewards.forms.scalars import MIN_POINTS, any_of, scalars
@@ -98,7 +98,7 @@ def _relation(a: Relation, b: Reading) -> bool | None:
         return any_of(_readings(reading, b) for reading in a.right.readings) if a.name else False
     if a.name and b.name:
         if not same_name(a.name, b.name):
-            return False
+            return _same_function(a, b)
         if a.steps and b.steps and _ordered(a.steps, b.steps) is not True:
             return False
         return same(a.right, b.right)
@@ -108,6 +108,18 @@ def _relation(a: Relation, b: Reading) -> bool | None:
         return None
     sign = 1 if a.sign == b.sign else -1
     return _proportional(a.gap, b.gap, sign=0 if a.sign in "=≠" else sign)
+
+
+def _same_function(a: Relation, b: Relation) -> bool | None:
+    """f(x) = x + 1 and f(t) = t + 1: the same values of an argument under another name."""
+    one, two = FUNCTION.fullmatch(a.name), FUNCTION.fullmatch(b.name)
+    x, y = (r.right.readings[0] if r.right.readings else None for r in (a, b))
+    if not one or not two or one.group(1) != two.group(1) or not isinstance(x, Scalar) or not isinstance(y, Scalar):
+        return False
+    old, new = two.group(2), one.group(2)
+    if not (len(old) == len(new) == 1 and old in y.names and new in x.names and new not in y.names):
+        return False
+    return scalars(x, scalar_of(rename(y.tree, old, new), y.unit))
 
 
 def _proportional(a: Scalar, b: Scalar, *, sign: int) -> bool | None:

@@ -125,7 +125,7 @@ def _formula_with_unit(text: str) -> list[Reading]:
         except NotAFormula:
             continue
         scalar = scalar_of(node)
-        if scalar.names and len("".join(words[-n:])) == 1:  # the h of "π r h" is no hour
+        if scalar.names and re.fullmatch(r"[A-Za-z](?:\s*\^.*)?", " ".join(words[-n:])):  # the h of "π r h" is no hour
             continue
         return [scalar.with_unit(u if u.dimensions or u.factor != 1 else None) for u in found]
     return []

@@ -73,8 +73,10 @@ def same_name(one: str, two: str) -> bool:
     words = [bool(_WORDS.fullmatch(name)) for name in (one, two)]
     if all(words):
         return set(one.split()) <= set(two.split()) or set(two.split()) <= set(one.split())
-    functions = [bool(FUNCTION.fullmatch(name)) for name in (one, two)]
-    return any(words) or (functions[0] != functions[1] and min(one, two, key=len) in ("y", "f", "g"))
+    functions = [FUNCTION.fullmatch(name) for name in (one, two)]
+    if all(functions):
+        return False
+    return any(words) or (any(functions) and min(one, two, key=len) in ("y", "f", "g"))
 
 
 def _squeezed(name: str) -> str:

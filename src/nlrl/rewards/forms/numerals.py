@@ -126,8 +126,12 @@ def numeral(text: str) -> Numeral | None:
     digits = len((whole + part).strip("0 ,'_") if not part else (whole + part).lstrip("0")) if part else 0
     ten = _TEN.match(text, end)
     if ten:
-        factor = _power_of_ten(next(g for g in ten.groups() if g))
-        return None if factor is None else Numeral(tidy(value * factor), len(part), digits, ten.end())
+        power = next(g for g in ten.groups() if g)
+        factor = _power_of_ten(power)
+        if factor is None:
+            return None
+        decimals = max(len(part) - int(power), 0)  # 3.692e-7 is good to ten places
+        return Numeral(tidy(value * factor), decimals, digits if decimals else 0, ten.end())
     if not part:
         mixed = _MIXED.match(text, end)
         if mixed and isinstance(value, int):

@@ -11,6 +11,7 @@ clock_or_ratio("2:4:6")         [Ratio of three terms]
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from fractions import Fraction
 
 from nlrl.rewards.forms.formulas import DATE, formula
@@ -36,7 +37,7 @@ _CLOCK = re.compile(r"(\d{1,2})(?::([0-5]\d))?(?::([0-5]\d))?\s*([ap])\.?\s?m\.?
 _BARE_CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?")
 _NAMED_TIMES = {"noon": (43_200, "pm"), "midday": (43_200, "pm"), "midnight": (0, "am")}
 _RATIO = re.compile(r"\s*:\s*|\s+to\s+")
-_ORDINAL = re.compile(r"(\d{1,9})(st|nd|rd|th)")
+_ORDINAL = re.compile(r"(\d{1,9})(st|nd|rd|th)(?: ([A-Za-z]{2,20}))?")
 _ANGLE = re.compile(r"(-?)(?:(\d+(?:\.\d+)?)\s*°)?\s*(?:(\d+(?:\.\d+)?)\s*'(?!'))?\s*(?:(\d+(?:\.\d+)?)\s*(?:''|\"))?")
 _NEGATIVE = re.compile(r"^(?:negative|minus)\s+(?=[$€£]?\s?[\d.])", re.I)
 MAX_TERMS = 8  # of a ratio
@@ -82,7 +83,9 @@ def quantity(text: str, *, math: bool = False) -> list[Reading]:
     ordinal = _ORDINAL.fullmatch(text)
     if ordinal:
         value = int(ordinal.group(1))
-        return [Scalar(value, unit=ORDINAL)] if ordinal.group(2) == _suffix(value) else []
+        noun = units(ordinal.group(3).lower())[:1] if ordinal.group(3) else ()
+        unit = replace(ORDINAL, dimensions=ORDINAL.dimensions + noun[0].dimensions, nouns=True) if noun else ORDINAL
+        return [Scalar(value, unit=unit)] if ordinal.group(2) == _suffix(value) else []
     text = _NEGATIVE.sub("-", _HOURS.sub(r"\1 h \2 min", text))
     start = _START.match(text)
     if start and (not start.group(1) or not start.group(3)):

@@ -23,7 +23,7 @@ from nlrl.rewards.forms.compare import same
 from nlrl.rewards.forms.families import family
 from nlrl.rewards.forms.numerals import whole_number
 from nlrl.rewards.forms.regions import LINE
-from nlrl.rewards.forms.shapes import Form, Group, Reading, Region, Scalar
+from nlrl.rewards.forms.shapes import INFINITY, Form, Group, Reading, Region, Scalar
 from nlrl.rewards.forms.syntax import FUNCTIONS
 from nlrl.rewards.forms.words import text_key
 
@@ -46,8 +46,11 @@ _NOT_WORDY = re.compile(
 _LONG_WORD = re.compile(r"(?<![\\A-Za-z])[^\W\d_]{3,}")
 _SHORT_WORD = re.compile(r"[^\W\d_]\.?[^\W\d_]")
 _NO_ANSWER = frozenset(("nan", "NaN", "NAN"))  # what a missing value becomes in a table: it equals nothing
+_LOOSE = re.compile(r"(?<!\w) | (?!\w)")  # a space that separates no two words or numbers
+_GROUPED_ONE = re.compile(r"(?<=[\^_])\{(\w)\}")
 _POINTS = re.compile(r"[A-Z]{2,5}")
 _WHOLE_SETS = {"ℝ": "ℝ", "ℤ": "ℤ", "ℕ": "ℕ", "ℚ": "ℚ", "ℂ": "ℂ"}
+_INFINITE = frozenset(("infinity", "infinitelymany", "infinitelymanysolutions", "infinitenumber", "infinite"))
 _NAMED_SETS = {
     "allrealnumbers": "ℝ", "realnumbers": "ℝ", "setofrealnumbers": "ℝ", "setofallrealnumbers": "ℝ", "allreals": "ℝ",
     "allintegers": "ℤ", "integers": "ℤ", "setofintegers": "ℤ", "setofallintegers": "ℤ",
@@ -155,7 +158,7 @@ def _key(text: str, words: str, readings: tuple[Reading, ...]) -> str:
             return "t:∅"
     if words:
         return "t:" + words
-    return "s:" + text.replace(" ", "")
+    return "s:" + _GROUPED_ONE.sub(r"\1", _LOOSE.sub("", text))
 
 
 def _readings(text: str, math: bool, depth: int) -> list[Reading]:
@@ -180,6 +183,8 @@ def _readings(text: str, math: bool, depth: int) -> list[Reading]:
         words = text_key(text)
         if words == "∅":
             return [Group("set", ())]
+        if words in _INFINITE:
+            return [Scalar(None, INFINITY)]
         if words in _NAMED_SETS:
             name = _NAMED_SETS[words]
             return [LINE if name == "ℝ" else Scalar(None, ("s", name))]

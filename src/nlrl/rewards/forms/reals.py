@@ -20,14 +20,14 @@ from nlrl.rewards.forms.syntax import Node, symbols, walk
 
 Point = Callable[[str], complex]
 
-# where the symbols lie, point by point: on both sides of 1, and far out, where floor(n / 9) is not 0
-_RANGES = ((0.3, 2.4), (2.0, 7.0), (40.0, 900.0))
+# where the symbols lie, point by point: on both sides of 1, far out, where floor(n / 9) is not 0, and near 0
+_RANGES = ((0.3, 2.4), (2.0, 7.0), (40.0, 900.0), (0.05, 0.9))
 _INTEGERS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 16, 17, 24, 25, 26, 36, 37, 48, 99, 100, 101)
-N_POINTS = 6
+N_POINTS = 8
 MAX_TERMS = 200  # of a sum that is written out at a point
 MAX_STEPS = 30_000  # nodes evaluated for one formula, all points together: some 30 ms
 _COMPLEX = "zw"
-_INTEGER_LETTERS = frozenset("nmkNMKjl")
+INTEGER_LETTERS = frozenset("nmkNMKjl")
 
 _UNARY = {
     "sin": cmath.sin, "cos": cmath.cos, "tan": cmath.tan, "arcsin": cmath.asin, "arccos": cmath.acos,
@@ -102,7 +102,7 @@ def _negative(base: Node) -> bool:
 
 
 def _usual(names: Iterable[str]) -> set[str]:
-    return {name for name in names if name[0] in _INTEGER_LETTERS}
+    return {name for name in names if name[0] in INTEGER_LETTERS}
 
 
 def _real(value: complex) -> float:
@@ -148,6 +148,8 @@ def _number(node: Node, at: Point, run: _Run) -> complex:
         return first / values[1]
     if op == "^":
         return _power(first, values[1], node[2])
+    if op in ("arcsin", "arccos") and first.imag == 0 and abs(first.real) > 1 + 1e-9:
+        raise CannotTell  # beyond its domain, where branches of complex functions differ
     if op in _UNARY:
         return _UNARY[op](first)
     if op == "log":

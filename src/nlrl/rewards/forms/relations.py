@@ -29,9 +29,11 @@ _WORDS = re.compile(
 )
 # a decimal comma rather than a list of two: so long a second part, one that starts with 0, or a unit behind
 _DECIMAL_COMMA = re.compile(r"(-?\d+),(?:(\d{4,9}|0\d{1,8})|(\d{1,2}\s*(?!\s|and\b|or\b)[A-Za-z°%€$£][^,]{0,20}))")
+_SIZE = re.compile(r"\|\s*([A-Za-z])\s*\|")
+_TOLD = re.compile(r"((?=.*[a-z]{3})[A-Za-z][A-Za-z ]{2,40})\s*:\s*([^\s:].*)")
 _OR_ONLY = re.compile(r"\bor\b|\bi\.?e\b|\bthat is\b")
 _UNION = re.compile(r"∪|\s+U\s+|\s+union\s+")
-_DOMAIN_DIFFERENCE = re.compile(r"^([ℝℤℚℂ])\s*-\s*(?=[⦃{])")
+_DIFFERENCE = re.compile(r"(?<=[ℝℤℚℂ⦄])\s*-\s*(?=[⦃{])")
 
 
 def region_of(reading: Reading) -> Region | None:
@@ -60,7 +62,7 @@ def regions(text: str, part: Part) -> list[Reading]:
         found = [_region(part(piece)) for piece in text.split("∩")]
         whole = intersection([r for r in found if r is not None]) if None not in found else None
         return [whole] if whole is not None else []
-    text = _DOMAIN_DIFFERENCE.sub(r"\1 ∖ ", text)
+    text = _DIFFERENCE.sub(" ∖ ", text)
     if "∖" in text:
         left, _, right = text.partition("∖")
         one, two = _region(part(left)), _region(part(right))
@@ -78,7 +80,10 @@ def listed(text: str, part: Part) -> list[Reading]:
     if comma:
         return list(part(f"{comma.group(1)}.{comma.group(2) or comma.group(3)}").readings)
     pieces: list[str] = []
-    for chunk in split(text, ",;"):
+    chunks = split(text, ";")
+    if len(chunks) == 1 or len(split(text, ",")) == 1:  # "1, 2; 3, 4" are two pairs
+        chunks = split(text, ",;")
+    for chunk in chunks:
         pieces += _top_words(chunk)
     pieces = [piece for piece in pieces if piece.strip()]
     if len(pieces) < 2 or len(pieces) > MAX_ITEMS:
@@ -88,14 +93,24 @@ def listed(text: str, part: Part) -> list[Reading]:
     if _OR_ONLY.search(text) and len(forms) == 2 and _one_value(forms):  # 1/2 or 0.5
         return list(forms[0].readings)
     if any(sign in text for sign in "<>≤≥≠"):
-        parts = [next((r for r in f.readings if isinstance(r, Region)), None) for f in forms]
+        parts = [next((r for r in map(_place, f.readings) if r is not None), None) for f in forms]
         known = [r for r in parts if r is not None]
-        if len(known) == len(forms) and len({r.name for r in known if r.name}) < 2:
-            either = re.search(r"\bor\b", text, re.I) is not None
+        told = all(_top_signs(piece) for piece in pieces)  # inequalities, not sets beside each other
+        if told and len(known) == len(forms) and len({r.name for r in known if r.name}) < 2:
+            equations = any(isinstance(reading, Relation) for form in forms for reading in form.readings)
+            either = equations or re.search(r"\bor\b", text, re.I) is not None
             whole = union(known) if either else intersection(known)
             if whole is not None:
                 group.insert(0, Region(whole.pieces, next((r.name for r in known if r.name), "")))
     return group
+
+
+def _place(reading: Reading) -> Region | None:
+    """A region, or the point that an equation names: "a ≤ -2 or a = 1"."""
+    if isinstance(reading, Relation) and NAME.fullmatch(reading.name) and reading.sign == "=":
+        value = reading.right.readings[0] if reading.right.readings else None
+        return point(value, reading.name) if isinstance(value, Scalar) and value.real is not None else None
+    return reading if isinstance(reading, Region) else None
 
 
 def _top_words(chunk: str) -> list[str]:
@@ -128,6 +143,9 @@ def _top_signs(text: str) -> list[re.Match[str]]:
 def relation(text: str, part: Part) -> list[Reading]:
     """Relation signs between formulas: an equation, a chain of them, an inequality, a value and its approximation."""
     signs = _top_signs(text)
+    told = _TOLD.fullmatch(text) if not signs else None
+    if told:  # "Maximum: 3"
+        return _one(told.group(1), "=", told.group(2), part)
     if not signs or len(signs) > 4:
         return []
     bounds = [0, *(i for m in signs for i in m.span()), len(text)]
@@ -160,7 +178,22 @@ def relation(text: str, part: Part) -> list[Reading]:
             if region is None and all(_is_number(end) for end in ends):  # 9 < x < 5
                 region = Region(())
             return [Region(region.pieces, sides[1])] if region else []
+        size = _SIZE.fullmatch(sides[1])
+        if size:
+            outer = interval(part(sides[low]), closed[0], part(sides[high]), closed[1])
+            return [_either_sign(outer.pieces[0], size.group(1))] if outer and _positive_ends(outer) else []
     return []
+
+
+def _positive_ends(region: Region) -> bool:
+    ends = [region.pieces[0].low, region.pieces[0].high]
+    return all(end is not None and end.real is not None and end.real > 0 for end in ends)
+
+
+def _either_sign(piece: Piece, name: str) -> Region:
+    """Where |x| lies between two positive numbers."""
+    low, high = (Scalar(None, ("-", end.tree)) for end in (piece.low, piece.high) if end is not None)
+    return Region((Piece(high, piece.high_closed, low, piece.low_closed), piece), name)
 
 
 def _approximated(sides: list[str], signs: list[str], part: Part) -> list[Reading]:
@@ -231,16 +264,17 @@ def _chain(sides: list[str], part: Part) -> list[Reading]:
 def _one(left: str, sign: str, right: str, part: Part) -> list[Reading]:
     one, two = part(left), part(right)
     if sign == "=":
-        if NAME.fullmatch(right) and not NAME.fullmatch(left):  # 3 = x
+        if NAME.fullmatch(right) and not NAME.fullmatch(left) and right not in ("i", "e", "π"):  # 3 = x
             left, right, one, two = right, left, two, one
         name = named(left)
-        if _is_number(one):
+        asked = one.readings and isinstance(one.readings[0], Scalar) and _asked(one.readings[0].tree)
+        if _is_number(one) and not asked:
             if _is_number(two):  # 16 - 7 = 9
                 return list(two.readings) if _one_value((one, two)) or _approximates(two, one) else []
             name = ""
         if name and two.readings and isinstance(two.readings[0], Scalar) and left in two.readings[0].names:
             name = ""  # x = x^2 - 1 gives no value
-        if not name and one.readings and isinstance(one.readings[0], Scalar) and _asked(one.readings[0].tree):
+        if not name and asked:
             name = left.replace(" ", "")
         if name:
             return [Relation("=", one, two, _gap(one, two), name)] if two.readings or two.words else []
@@ -262,7 +296,7 @@ def _one(left: str, sign: str, right: str, part: Part) -> list[Reading]:
 
 def _asked(tree: Node) -> bool:
     """Whether the left side is something to be worked out: an integral, a limit, a sum, a function's value."""
-    return tree[0][0] == ":" or tree[0] in ("sum", "prod")
+    return tree[0][0] == ":" or tree[0] in ("sum", "prod", "integral")
 
 
 def _all_names(parts: list[str]) -> bool:
@@ -280,8 +314,9 @@ def _ray(name: str, sign: str, end: Scalar) -> Region:
 
 
 def _is_number(form: Form) -> bool:
+    """Whether a form is a number, real or complex."""
     first = form.readings[0] if form.readings else None
-    return isinstance(first, Scalar) and not first.names and first.real is not None
+    return isinstance(first, Scalar) and not first.names and (first.exact is not None or first.reals[0] is not None)
 
 
 def _at(node: Node, name: str, value: int) -> Exact | None:

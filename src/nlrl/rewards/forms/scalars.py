@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from nlrl.rewards.forms.constants import constant_apart, differ_by_constant
 from nlrl.rewards.forms.numerals import Exact
-from nlrl.rewards.forms.reals import integer_points, reals
+from nlrl.rewards.forms.reals import INTEGER_LETTERS, integer_points, parameter_point, reals
 from nlrl.rewards.forms.shapes import Scalar
 from nlrl.rewards.forms.syntax import Node, rename, walk
 from nlrl.rewards.forms.units import CURRENCY, Unit
@@ -128,16 +128,29 @@ def _sampled(a: Scalar, b: Scalar) -> bool | None:
 
 
 def _one_letter(a: Scalar, b: Scalar) -> bool:
-    """2X and 2x: one symbol each, in different case."""
+    """One symbol each, under two names that may be one: 2X and 2x, and k π and n π, which run through the integers."""
     one, two = a.names, b.names
-    if len(one) == len(two) == 1 and one != two:
-        (x,), (y,) = one, two
-        if x.casefold() == y.casefold():
-            renamed = Scalar(None, rename(b.tree, y, x))
-            if a.fingerprint is not None and renamed.fingerprint is not None:
-                return a.fingerprint == renamed.fingerprint
-            return _close(a.reals, renamed.reals) is True
-    return False
+    if len(one) != 1 or len(two) != 1 or one == two:
+        return False
+    (x,), (y,) = one, two
+    if x.casefold() != y.casefold() and not (_full_turns(a, x) and _full_turns(b, y)):
+        return False
+    renamed = Scalar(None, rename(b.tree, y, x))
+    if a.fingerprint is not None and renamed.fingerprint is not None:
+        return a.fingerprint == renamed.fingerprint
+    return _close(a.reals, renamed.reals) is True
+
+
+def _full_turns(scalar: Scalar, name: str) -> bool:
+    """Whether a symbol with an integer's letter only adds multiples of a fraction of π."""
+    if name[0] not in INTEGER_LETTERS:
+        return False
+    points = tuple(parameter_point(name, k) for k in (1, 2, 5))
+    first, second, third = reals(scalar.tree, points=points)
+    if first is None or second is None or third is None or abs(third - second - 3 * (second - first)) > CLOSE:
+        return False
+    turns = 720 * (second - first).real / math.pi
+    return abs(turns) > 0.5 and abs(turns - round(turns)) < 1e-6
 
 
 def _has(node: Node, op: str) -> bool:

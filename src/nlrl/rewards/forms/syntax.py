@@ -5,8 +5,8 @@
     parse("f(g(x))")       ->  (":f", (":g", ("s", "x")))
 
 Nodes are tuples: ("n", number), ("s", symbol), (operator, left, right) for + * / ^ and "±", ("-", x), and
-(function, argument, ...). ("sum", variable, from, to, term), "prod" and "integral" bind their variable, whose name starts
-with "#".
+(function, argument, ...). ("sum", variable, from, to, term), "prod" and "integral" bind their variable, whose name
+starts with "#".
 An operation whose meaning is not known (a mark over a letter, somebody's function, an integral) starts with ":": it is
 equal to itself with equal arguments and to nothing else. Input comes from `clean`. A text that is not a formula, or of
 which any piece is not understood, raises `NotAFormula`; tokens and depth are bounded, so that a hostile text cannot

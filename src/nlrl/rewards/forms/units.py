@@ -142,6 +142,8 @@ def _product(text: str, stuck: bool) -> Unit | None:
         if power is not None:
             if last is None or (spaced and token.isdigit()):
                 return None
+            if not power:
+                return None
             apply(last, sign * (power - 1))  # one power is in already
             continue
         if lower in _BEFORE:
