@@ -265,7 +265,7 @@ class _Reader:
         if self.peek() != "(" or self.tokens[self.at][2] or not (name[0] in CALLED or name[-1] == "'"):
             return symbol
         arguments = self.arguments()
-        if len(arguments) == 1 and arguments[0][0] in ("+", "±") and name[-1] != "'":
+        if len(arguments) == 1 and arguments[0][0] in ("+", "±") and name[0] not in "fF" and name[-1] != "'":
             return ("*", symbol, arguments[0])
         return (":" + name, *arguments)
 
