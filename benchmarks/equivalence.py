@@ -9,7 +9,10 @@ that the code made when it first saw them (all since mended, so the table's figu
   blind     282 pairs (278 without doubles) written when the code was thought done                 6 errors
   dev       used while writing it; in it two lists first seen with 12 errors of 262 and, exotic on purpose,
             19 of 167; and 361 unequal pairs made from equal ones by changing one digit
-Mark: at most 5 % errors on each list, median under 1 ms, no pair over 1 s (cold caches, cold symbolic engine).
+Two labels were changed since: "2,5" and "3,14" are lists of two integers, not 2.5 and 3.14. One pair is an error now
+that was none: a sentence ("the train takes 5 hours") is no longer read as its number when answers are compared; reading
+answers out of sentences is another matter (extraction.py).
+Mark: at most 5 % errors on each list, median under 1 ms, no pair over 1 s (cold caches).
 """
 
 from __future__ import annotations
@@ -89,21 +92,17 @@ class Alone:
 
 
 def ours(pairs: list[dict[str, Any]]) -> list[tuple[bool, float]]:
-    """Verdict and seconds of each pair; every pair is read afresh, and the engine starts cold."""
+    """Verdict and seconds of each pair; every pair is read afresh."""
     from nlrl.rewards import Equivalence
     from nlrl.rewards.forms.read import forget
 
     equivalence = Equivalence()
     out = []
-    try:
-        for pair in pairs:
-            forget()
-            start = time.perf_counter()
-            verdict = equivalence.equal_sync(pair["a"], pair["b"])
-            out.append((verdict, time.perf_counter() - start))
-        print(f"  decided: {equivalence.stats}")
-    finally:
-        equivalence.close()
+    for pair in pairs:
+        forget()
+        start = time.perf_counter()
+        verdict = equivalence.equal_sync(pair["a"], pair["b"])
+        out.append((verdict, time.perf_counter() - start))
     return out
 
 
