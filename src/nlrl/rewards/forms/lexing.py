@@ -24,6 +24,7 @@ SAME = {
 }  # fmt: skip
 CONSTANTS = {**GREEK, **dict.fromkeys(("oo", "inf", "infinity", "Infinity"), "∞")}
 _WORD = re.compile("|".join(sorted(FUNCTIONS | set(SAME) | set(CONSTANTS), key=len, reverse=True)))
+_NO_PRODUCTS = frozenset(("mod", "div", "and", "or", "not", "if", "is", "of", "for", "the", "but", "no"))
 _TOKEN = re.compile(
     r"\s*(?:(?P<num>\d+(?:\.\d+)?(?:[eE][+-]?\d+(?![\w.]))?|\.\d+)|(?P<cmd>\\[A-Za-z]+)|(?P<word>[A-Za-z]+)"
     r"|(?P<op>[-+*/^_(){}\[\]|!,'±∓√∞°%⌊⌋⌈⌉=<>≤≥≠∈→∘⨯…∑∏∫∂]|[^\W\d_]))"
@@ -55,6 +56,8 @@ def tokens(text: str) -> list[Token]:
 
 def _letters(run: str, spaced: bool) -> list[Token]:
     """A run of letters as known names and single symbols: "pir" is pi times r, "Paris" is no formula."""
+    if run in _NO_PRODUCTS:
+        raise NotAFormula(f"a word: {run}")
     out: list[Token] = []
     at = singles = 0
     while at < len(run):
