@@ -1,4 +1,4 @@
-"""The grader of short text: normalised exact match and F1, as HotpotQA's evaluation script defines them.
+"""The grader of short text: the rules of `short_text`; and normalised exact match and F1, as HotpotQA defines them.
 
 Yang et al. 2018 (hotpotqa.github.io, hotpot_evaluate_v1.py): lower case, punctuation removed, articles removed, spaces
 squeezed; F1 over the bags of words; "yes", "no" and "noanswer" share nothing with any other answer.
@@ -11,9 +11,10 @@ import string
 from collections import Counter
 from collections.abc import Sequence
 
-from nlrl.core import Candidate, Problem, Score, Verdict
+from nlrl.core import ANSWER_PHRASE, Candidate, Finish, Problem, Score, Verdict
 from nlrl.rewards._verdicts import NO_REFERENCE, unparsed
 from nlrl.rewards.choices import match_choice
+from nlrl.rewards.short_text import same_answer
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -45,18 +46,31 @@ def f1(prediction: str, reference: str) -> float:
 
 
 class TextVerifier:
-    """Right on an exact match with the reference or an alias; the value is the best F1.
+    """Right where a rule says that the answer is the reference or an alias; the value of a wrong one is its best F1.
 
-    Where the problem offers options, the option that the answer names decides, and the value is 0 or 1. A reference
-    of "true" or "false" counts as "yes" or "no".
+    exact  only the exact match of HotpotQA's script counts, and answers are not read out of statements
+
+    The rules are those of `short_text`; the reason names the one that held. They may also accept a short text as a
+    whole, where no answer was read out of it, or only a yes or no that was not asked for. Where the problem offers
+    options, the option that the answer names decides, and the value is 0 or 1. A reference of "true" or "false"
+    counts as "yes" or "no", and then only the exact match counts.
     """
+
+    def __init__(self, *, exact: bool = False) -> None:
+        self.exact = exact
 
     async def score(self, problem: Problem, candidates: Sequence[Candidate]) -> list[Score]:
         """One score each, in order."""
         references = [r for r in (problem.reference, *problem.aliases) if r is not None and r.strip()]
-        return [self._grade(problem, candidate.answer, references) for candidate in candidates]
+        return [self._grade(problem, candidate, references) for candidate in candidates]
 
-    def _grade(self, problem: Problem, answer: str | None, references: Sequence[str]) -> Score:
+    def _grade(self, problem: Problem, candidate: Candidate, references: Sequence[str]) -> Score:
+        by_rules = bool(references) and not (self.exact or problem.choices or _asks_yes_or_no(references))
+        text = _statement(candidate) if by_rules else None
+        reason = same_answer(problem.question, text, references) if text else None
+        if reason:
+            return Score(1.0, Verdict.RIGHT, reason=reason)
+        answer = candidate.answer
         if answer is None or not answer.strip():
             return unparsed()
         if not references:
@@ -72,12 +86,26 @@ class TextVerifier:
         said = _boolean(answer, references)
         if any(exact_match(said, r) or exact_match(said, _BOOLEAN.get(normalise(r), r)) for r in references):
             return Score(1.0, Verdict.RIGHT, reason="exact match")
+        reason = same_answer(problem.question, answer, references) if by_rules else None
+        if reason:
+            return Score(1.0, Verdict.RIGHT, reason=reason)
         best = max(f1(said, r) for r in references)
         return Score(best, Verdict.WRONG, reason=f"no exact match; F1 {best:.2f}")
 
 
+def _statement(candidate: Candidate) -> str | None:
+    """All of a short text out of which no answer, or only a yes or no, was read; None where an answer was read."""
+    if candidate.answer is not None and normalise(candidate.answer) not in ("yes", "no"):
+        return None
+    text = candidate.text.rsplit("</think>", 1)[-1].strip()
+    unfinished = candidate.completion.finish is Finish.LENGTH
+    return None if unfinished or ANSWER_PHRASE.lower() in text.lower() else text
+
+
+def _asks_yes_or_no(references: Sequence[str]) -> bool:
+    return any(normalise(r) in ("yes", "no", "true", "false") for r in references)
+
+
 def _boolean(answer: str, references: Sequence[str]) -> str:
     """ "true" for "yes" where yes or no was asked for."""
-    if any(normalise(r) in ("yes", "no", "true", "false") for r in references):
-        return _BOOLEAN.get(normalise(answer), answer)
-    return answer
+    return _BOOLEAN.get(normalise(answer), answer) if _asks_yes_or_no(references) else answer

@@ -88,6 +88,8 @@ def test_f1_is_symmetric_bounded_and_one_on_itself(a: str, b: str) -> None:
     [
         (Problem("?", reference="Chief of Protocol"), "chief of protocol", Verdict.RIGHT, 1.0),
         (Problem("?", reference="Chief of Protocol"), "Chief", Verdict.WRONG, 0.5),
+        (Problem("Who wrote it?", reference="Mary Shelley"), "Shelley", Verdict.RIGHT, 1.0),
+        (Problem("Who wrote it?", reference="Mary Shelley"), "Percy Shelley", Verdict.WRONG, 0.5),
         (Problem("?", reference="NYC", aliases=("New York City",)), "new york city", Verdict.RIGHT, 1.0),
         (Problem("?", reference="true"), "yes", Verdict.RIGHT, 1.0),
         (Problem("?", reference="no"), "False", Verdict.RIGHT, 1.0),
