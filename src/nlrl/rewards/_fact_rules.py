@@ -85,7 +85,7 @@ _CLAUSE = re.compile(r"\s*[,;]\s*(?:who|which|that|where|when|the|a|an|or)\s|\s+
 
 
 def readings(reference: str, several: bool = False) -> Iterator[str]:
-    """The ways to read a reference: "Alice or Louise", "(Jacques) Cartier", "Cher (singer)", "Nash, John".
+    """The ways to read a reference: "Ann or Grace", "(Marie) Curie", "Cher (singer)", "Curie, Marie".
 
     Where several things are asked for, what stands in brackets is not left out.
     """
@@ -111,7 +111,7 @@ def readings(reference: str, several: bool = False) -> Iterator[str]:
         if first and last and len(last.split()) <= 2 and first[0].isupper() and not is_place(phrase(first)):
             yield f"{first} {last}"
         elif first and last and is_place(phrase(first)):
-            yield last  # "Portland, Oregon"
+            yield last  # "Austin, Texas"
 
 
 # --- rules -----------------------------------------------------------------------------------------------------------
@@ -120,17 +120,17 @@ Rule = Callable[[Question, Phrase, Phrase], bool]
 
 
 def same_words(question: Question, answer: Phrase, reference: Phrase) -> bool:
-    """Case, accents, punctuation, articles, plurals, British spelling: "the bee-keepers" for "Beekeeper"."""
+    """Case, accents, punctuation, articles, plurals, British spelling: "the book-keepers" for "Bookkeeper"."""
     return answer.squeezed == reference.squeezed
 
 
 def small_words(question: Question, answer: Phrase, reference: Phrase) -> bool:
-    """Prepositions, "and", "it was": "It was in Paris" for "Paris", "Science & Nature" for "Science and Nature"."""
+    """Prepositions, "and", "it was": "It was in Paris" for "Paris", "Arts & Crafts" for "Arts and Crafts"."""
     return answer.content == reference.content
 
 
 def word_order(question: Question, answer: Phrase, reference: Phrase) -> bool:
-    """Another order around "of", "and" or a comma: "Chile and Argentina" for "Argentina and Chile"."""
+    """Another order around "of", "and" or a comma: "Norway and Sweden" for "Sweden and Norway"."""
     if sorted(set(answer.content)) != sorted(set(reference.content)):
         return False
     return all(re.search(r",|\bof\b|\band\b|&", p.text) for p in (answer, reference)) or any(
@@ -261,7 +261,7 @@ def given_name(question: Question, answer: Phrase, reference: Phrase) -> bool:
 
 
 def middle_name(question: Question, answer: Phrase, reference: Phrase) -> bool:
-    """Middle names, initials, Jr and nicknames: "James J. Braddock" for "Jim Braddock"; not "Ann" for "Jane Austen"."""
+    """Middle names, initials, Jr and nicknames: "James D. Morrison" for "Jim Morrison"; not "Ann" for "Jane Austen"."""
     said, wanted = _name(answer), _name(reference)
     if (
         not question.person
@@ -308,13 +308,13 @@ def _suffix_differs(one: Phrase, two: Phrase) -> bool:
 
 
 def byname(question: Question, answer: Phrase, reference: Phrase) -> bool:
-    """A town without its river or sea: "Newcastle" for "Newcastle upon Tyne"."""
+    """A town without its river or sea: "Stratford" for "Stratford upon Avon"."""
     keys = [w.key for w in reference.words]
     return len(keys) >= 3 and keys[1] in ("upon", "on") and [w.key for w in answer.words] == keys[:1]
 
 
 def designator(question: Question, answer: Phrase, reference: Phrase) -> bool:
-    """A legal form, a ship's prefix or a noun of kind behind: "Morecambe FC", "HMS Hood", "Eton College" for "Eton"."""
+    """A legal form, a ship's prefix, a noun of kind: "Arsenal FC", "HMS Hood", "Harrow School" for "Harrow"."""
     one, two = (_undesignated(p) for p in (answer, reference))
     return bool(one) and one == two
 
@@ -325,7 +325,7 @@ def _undesignated(p: Phrase) -> tuple[str, ...]:
 
 
 def kind(question: Question, answer: Phrase, reference: Phrase) -> bool:
-    """Words that only repeat the question: "Swan River" for "Swan" where a river is asked for, and the other way round.
+    """Words that only repeat the question: "Avon River" for "Avon" where a river is asked for, and the other way round.
 
     In the reference only the kind that is asked for is such a word, and not one that makes a name: "Kansas City".
     """
@@ -361,7 +361,7 @@ def detail(question: Question, answer: Phrase, reference: Phrase) -> bool:
 
 
 def nationality(question: Question, answer: Phrase, reference: Phrase) -> bool:
-    """The people for the country where either is asked for: "Argentine" for "Argentina"."""
+    """The people for the country where either is asked for: "Norwegian" for "Norway"."""
     if not question.stems & {"nationality", "country", "nation", "born", "citizen"}:
         return False
     one, two = ("".join(w.key for w in p.words) for p in (answer, reference))
@@ -369,7 +369,7 @@ def nationality(question: Question, answer: Phrase, reference: Phrase) -> bool:
 
 
 def spelling(question: Question, answer: Phrase, reference: Phrase) -> bool:
-    """A letter doubled or not in a longer word: "Mathew Perry" for "Matthew Perry"."""
+    """A letter doubled or not in a longer word: "Phillip Larkin" for "Philip Larkin"."""
     one, two = (_DOUBLED.sub(r"\1", p.squeezed) for p in (answer, reference))
     return one == two and len(one) >= 8
 

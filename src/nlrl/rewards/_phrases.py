@@ -1,6 +1,6 @@
 """Phrases as words that can be compared, with the numbers and dates in them.
 
-    [w.key for w in words("The U.S. Army's 3rd, £50m")]  ->  ["unitedstates", "army", "3rd", "50000000", "pound"]
+    [w.key for w in words("The U.S. Army's 3rd, £70m")]  ->  ["unitedstates", "army", "3rd", "70000000", "pound"]
     stem("colours")                                      ->  "color"
     dates("12th of July, 1998")                          ->  [Date(day=12, month=7, year=1998)]
 
@@ -128,7 +128,7 @@ class Phrase:
 
     @property
     def squeezed(self) -> str:
-        """All in one string: "bee keeper" -> "beekeeper"."""
+        """All in one string: "book keeper" -> "bookkeeper"."""
         return "".join(self.stems)
 
     @property
@@ -138,7 +138,7 @@ class Phrase:
 
 
 def clean(text: str) -> str:
-    """With one kind of quotation mark, dash and space, and without bold type and footnote marks ("radon1.")."""
+    """With one kind of quotation mark, dash and space, and without bold type and footnote marks ("argon1.")."""
     text = unicodedata.normalize("NFC", text).translate(_SAME_CHARACTERS).replace("**", "").replace("__", "")
     return _FOOTNOTE.sub("", text)
 
@@ -173,7 +173,7 @@ def words(text: str) -> list[Word]:
 
 
 def _amount(match: re.Match[str]) -> str:
-    """ "£50m" -> "50 million pounds"."""
+    """ "£70m" -> "70 million pounds"."""
     scale = match[4].lower() if match[4] else ""
     return f"{match[3]} {_SCALE_LETTERS.get(scale, scale)} {_CURRENCY[match[2]]}"
 

@@ -173,7 +173,7 @@ def matches(question: Question, sentence: Phrase, wanted: Sequence[Phrase]) -> I
 
 
 def all_parts(sentence: Phrase, reference: Phrase) -> tuple[int, int] | None:
-    """Where the parts of a reference that is a list stand, in any order: "Chile and Argentina"."""
+    """Where the parts of a reference that is a list stand, in any order: "Norway and Sweden"."""
     parts = [phrase(part) for part in _PARTS.split(reference.text)]
     if len(parts) < 2 or not all(parts) or len(parts) > 8:
         return None
@@ -199,7 +199,7 @@ def dated(question: Question, sentence: Phrase, reference: Phrase) -> tuple[int,
 
 
 def spans(sentence: Phrase, reference: Phrase) -> Iterator[tuple[int, int]]:
-    """Where the words of the reference stand in one piece, however they are divided: "bee keeper" in "a beekeeper"."""
+    """Where the words of the reference stand in one piece, however divided: "book keeper" in "a bookkeeper"."""
     target = reference.squeezed
     for start, first in enumerate(sentence.stems):
         if not target.startswith(first) and not first.startswith(target):
@@ -313,7 +313,7 @@ def one_of_several(question: Question, found: Found) -> bool:
 
 
 def _alias_beside(found: Found, other: int) -> bool:
-    """Whether the words on the other side of an "or" are a reference too: "orca or killer whale"."""
+    """Whether the words on the other side of an "or" are a reference too: "puma or cougar"."""
     for reference in found.wanted:
         for start, end in spans(found.sentence, reference):
             if other in (start, end - 1) and (end <= found.start or start >= found.end):

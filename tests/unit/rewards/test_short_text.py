@@ -112,15 +112,15 @@ def test_refused(question: str, answer: str, reference: str) -> None:
         (CAPITAL, "Paris. It lies on the Seine.", ["Paris"]),
         (CAPITAL, "France is a country. Its capital is Paris.", ["Lutetia", "Paris"]),
         ("Which city is larger, Lyon or Paris?", "Paris is larger than Lyon.", ["Paris"]),
-        ("Which whale is it?", "It is the orca or killer whale.", ["Orca", "Killer whale"]),
+        ("Which cat is it?", "It is the puma or cougar.", ["Puma", "Cougar"]),
         ("Who was king then?", "Henry the Seventh", ["Henry VII"]),
-        ("What is it called?", 'It is called "the Hunchback (1831)".', ["Hunchback"]),
-        ("Where is it?", "It is in Portland", ["Portland, Oregon"]),
-        ("What did it cost?", "£50m", ["50 million pounds"]),
+        ("What is it called?", 'It is called "the Golem (1915)".', ["Golem"]),
+        ("Where is it?", "It is in Austin", ["Austin, Texas"]),
+        ("What did it cost?", "£70m", ["70 million pounds"]),
         ("What did it cost?", "$1.5 million", ["$1,500,000"]),
         ("Who said it?", "Kennedy, John F.", ["John F. Kennedy"]),
-        ("Who lives there?", "Duke of Cambridge", ["PRINCE WILLIAM (accept DUKE OF CAMBRIDGE)"]),
-        ("Who were the brothers?", "They were Louie, Huey and Dewey.", ["Huey, Dewey and Louie"]),
+        ("Who lives there?", "Duke of Sussex", ["PRINCE HARRY (accept DUKE OF SUSSEX)"]),
+        ("Who were the brothers?", "They were Harry, Tom and Dick.", ["Tom, Dick and Harry"]),
     ],
 )
 def test_accepted(question: str, answer: str, references: list[str]) -> None:
@@ -128,9 +128,9 @@ def test_accepted(question: str, answer: str, references: list[str]) -> None:
 
 
 def test_what_is_left_out_of_a_reference_must_not_be_asked_for() -> None:
-    reference = "Micky Dolenz (The Monkees)"
-    assert same_answer("Who sang it?", "Micky Dolenz", [reference])
-    assert same_answer("With which surname did he join which band?", "Micky Dolenz", [reference]) is None
+    reference = "Ringo Starr (The Beatles)"
+    assert same_answer("Who sang it?", "Ringo Starr", [reference])
+    assert same_answer("With which surname did he join which band?", "Ringo Starr", [reference]) is None
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_what_is_left_out_of_a_reference_must_not_be_asked_for() -> None:
         ("minus 5", ["-5"]),
         ("1939-1945", ["1939", "1945"]),
         ("Ångström’s", ["angstrom"]),
-        ("radon1.", ["radon"]),
+        ("argon1.", ["argon"]),
         ("one hundred hundred hundred", ["100", "hundred", "hundred"]),
         ("9" * 40, ["9" * 40]),
     ],
