@@ -37,6 +37,7 @@ class RunConfig:
     samples      size of the panel: attempts per problem drawn first and graded, which the strategies then share.
                  None draws no panel
     verifier     what scores the panel for the best-of-k curves; a registered name
+    second_look  the model that looks again where the grader says no; none where empty
     seed         draw i uses seed + i where the backend takes seeds
     prompt       identity of the language policy that asks, where it is not the prompt of the task
     concurrency  problems in flight; does not change any result
@@ -53,6 +54,7 @@ class RunConfig:
     sampling: Sampling = field(default_factory=Sampling)
     seed: int | None = None
     verifier: str = "auto"
+    second_look: str = ""
     prompt: str = ""
     concurrency: int = 4
 
@@ -86,6 +88,7 @@ class RunConfig:
             "sampling": given(self.sampling),
             "seed": self.seed,
             "verifier": self.verifier,
+            "second_look": self.second_look or None,
             "prompt": self.prompt or None,
         }
 

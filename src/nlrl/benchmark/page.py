@@ -17,7 +17,7 @@ from typing import Any
 
 from nlrl.benchmark.details import detail_scripts, in_script, problem_index
 from nlrl.benchmark.records import PANEL, Record
-from nlrl.benchmark.report import CURVE_NAMES, gain, percent
+from nlrl.benchmark.report import CURVE_NAMES, gain, percent, second_look
 from nlrl.benchmark.summary import DomainSummary, PanelSummary, StrategySummary, Summary
 from nlrl.core import MissingExtra, Verdict
 
@@ -95,6 +95,7 @@ def _settings(summary: Summary) -> str:
         "sampling": _pairs(run.get("sampling")) or "defaults",
         "seed": run.get("seed"),
         "verifier": run.get("verifier"),
+        "second look": run.get("second_look"),
         "spent": f"{summary.tokens:,} tokens in {summary.records:,} records",
         "machine": ", ".join(f"{name} {value}" for name, value in machine.items()),
         "nlrl": run.get("version"),
@@ -120,6 +121,7 @@ def _strategies(summary: Summary) -> str:
         "longest chain": lambda s: f"{s.critical_path_tokens:,.0f}",
         "calls": lambda s: f"{s.calls:.1f}",
         "calibration error": lambda s: "" if s.calibration is None else f"{100 * s.calibration:.0f}",
+        "2nd look": lambda s: f"{100 * s.second:.1f}" if summary.run.get("second_look") else "",
         "failed": lambda s: str(s.failed or ""),
         "unjudged": lambda s: str(s.abstained or ""),
     }
@@ -132,6 +134,7 @@ def _strategies(summary: Summary) -> str:
     about = "In %, with 95 % bootstrap intervals over problems; tokens are means per problem, prompt included."
     if "gain" in used:
         about += f" Gain: points over {summary.one_sample}, paired by problem; * where the interval excludes zero."
+    about += f" {told}" if (told := second_look(summary)) else ""
     table = _table("What each strategy reached", ("strategy", *used), groups)
     return f'{table}<p class="soft">{escape(about)}</p>'
 

@@ -46,6 +46,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     strict   whether the answer stood where the prompt asked for it; None where there is no text to look at
     score    of the strategy's own verifier, which never saw the reference
     verdict  of the grader, which did
+    by       who turned the grader's no into a yes: "second look", a model; "" where its rules decided
     """
 
     id: str
@@ -64,6 +65,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     parents: tuple[str, ...] = ()
     reasoning: str = ""
     gists: tuple[tuple[int | str, int, float | None, float], ...] = ()
+    by: str = ""
 
     def pieces(self) -> Iterator[tuple[str, int, float | None, float]]:
         """The gists with their texts."""
@@ -75,7 +77,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class AnswerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the strategy answered, and the grader's verdict on it."""
+    """What the strategy answered, and the grader's verdict on it; `by` as in `Attempt`."""
 
     value: str | None = None
     text: str = ""
@@ -86,6 +88,7 @@ class AnswerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     strict: bool | None = None
     verdict: str = ""
     reason: str = ""
+    by: str = ""
 
 
 class SpendRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -130,6 +133,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     classes   which attempts agree: one class number per attempt, -1 for unparsed
     messages  the chat prompt of a plain attempt, as (role, content)
     failures  draws that failed, counted by name
+    grading   what the grader paid a model for second looks at these attempts, as verification; no strategy bought it,
+              so it is no part of `usage`. None where the grader asks no model
     time      when the record was written, seconds since 1970
     v         version of this format, SCHEMA when it is written now
     """
@@ -144,6 +149,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     answer: AnswerRecord | None = None
     failures: dict[str, int] = {}
     usage: UsageRecord = UsageRecord()
+    grading: SpendRecord | None = None
     error: Failure | None = None
     sampling: dict[str, float | int | str | tuple[str, ...]] = {}
     budget: dict[str, float] = {}

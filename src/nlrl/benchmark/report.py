@@ -79,6 +79,8 @@ def tables(summary: Summary, *, width: int = 80) -> list[RenderableType]:
     notes = ["In %, with 95 % bootstrap intervals over problems. Tokens are means per problem, prompt included."]
     if any(s.gain for d in summary.domains for s in d.strategies):
         notes.append(f"gain: points over {summary.one_sample}, paired by problem; * where the interval excludes zero.")
+    if told := second_look(summary):
+        notes.append(told)
     if any(d.panel for d in summary.domains):
         notes.append("pass@k is an oracle: it needs to know the answer.")
     parts.append(Text("\n".join(notes), style="dim"))
@@ -95,6 +97,7 @@ def _strategies(summary: Summary, *, wide: bool) -> RenderableType:
     every = [s for d in summary.domains for s in d.strategies]
     columns = ["accuracy", "gain", "tokens", "strict", "unparsed"]
     columns += ["longest chain", "calls", "calibration error"] if wide else []
+    columns += ["2nd look"] if summary.run.get("second_look") else []
     columns += ["failed"] if any(s.failed for s in every) else []
     columns += ["unjudged"] if any(s.abstained for s in every) else []
     table = _table(["strategy", *columns], wide)
@@ -110,6 +113,7 @@ def _strategies(summary: Summary, *, wide: bool) -> RenderableType:
                 "longest chain": f"{s.critical_path_tokens:,.0f}",
                 "calls": f"{s.calls:.1f}",
                 "calibration error": "" if s.calibration is None else f"{100 * s.calibration:.0f}",
+                "2nd look": f"{100 * s.second:.1f}",
                 "failed": str(s.failed),
                 "unjudged": str(s.abstained),
             }
@@ -143,6 +147,21 @@ def _table(columns: Sequence[str], wide: bool) -> Table:
     for name in columns[1:]:
         table.add_column(name, justify="right", no_wrap=True)
     return table
+
+
+def second_look(summary: Summary) -> str:
+    """How much of the accuracy is a model's word, and what that cost; "" for a run without second looks."""
+    looker = summary.run.get("second_look")
+    if not looker:
+        return ""
+    whole = summary.domains[0] if summary.domains else None
+    panel = whole.panel if whole else None
+    tokens = panel.grading_tokens if panel else sum(s.grading_tokens for s in whole.strategies) if whole else 0.0
+    of_panel = f", {100 * panel.second:.1f} % of the samples" if panel else ""
+    return (
+        f"2nd look: right by the word of {looker} alone, where the rules said no{of_panel}; part of the accuracy. "
+        f"It cost {tokens:,.0f} tokens per problem, charged as verification and apart from what the strategies spent."
+    )
 
 
 def percent(value: Interval) -> str:

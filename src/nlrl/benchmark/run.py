@@ -21,7 +21,7 @@ from pathlib import Path
 from nlrl.benchmark.config import RECORDS, RunConfig, locked, make_directory, open_run
 from nlrl.benchmark.record_log import Outcome, RecordLog, outcome
 from nlrl.benchmark.records import PANEL, Record
-from nlrl.benchmark.trial import Grades, Prompter, Trials
+from nlrl.benchmark.trial import Prompter, Trials
 from nlrl.compute import Bank
 from nlrl.core import Model, Problem, Spend, UserError, Verifier
 
@@ -127,7 +127,7 @@ async def run_benchmark(
 ) -> Run:
     """Every strategy (and the panel) on every problem; what is already recorded in `out_dir` is not done again.
 
-    grader          judges by the reference; the standard one if not given
+    grader          judges by the reference; the standard one if not given. What it asks a model is charged apart
     prompt          turns a problem into messages; that of `nlrl.tasks` if not given
     handle_signals  on SIGINT and SIGTERM, stop cleanly and return with `interrupted`; main thread only
 
@@ -163,7 +163,7 @@ async def _work(
 
     async def worker() -> None:
         for row, problem in waiting:
-            grades = Grades(trials.grader)
+            grades = trials.grades()
             for name in names:
                 if (problem.id, name) not in log.done:
                     record = await trials.run(row, problem, name, grades)

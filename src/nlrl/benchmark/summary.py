@@ -18,7 +18,7 @@ import numpy as np
 
 from nlrl.benchmark.estimators import best_of_k, majority_at_k, pass_at_k, weighted_at_k
 from nlrl.benchmark.intervals import Interval, bootstrap, calibration_error, mean_interval
-from nlrl.benchmark.records import PANEL, AnswerRecord, Record, latest
+from nlrl.benchmark.records import PANEL, AnswerRecord, Attempt, Record, latest
 from nlrl.core import Verdict
 
 ALL = "all"
@@ -31,6 +31,7 @@ class StrategySummary(msgspec.Struct, frozen=True):
     accuracy     right answers of the judged (what other harnesses call flexible)
     strict       right, and the answer stood where the prompt asked for it
     unparsed     no answer could be read
+    second       right by a second look alone: the grader's rules said no, and a model was believed that it is right
     gain         accuracy minus that of one sample, paired over the same problems; None if there is nothing to compare
     calibration  expected calibration error of the stated confidence; None where none is stated
     """
@@ -54,12 +55,15 @@ class StrategySummary(msgspec.Struct, frozen=True):
     gain: Interval | None
     calibration: float | None
     stopped: dict[str, int]
+    second: float = 0.0
+    grading_tokens: float = 0.0
 
 
 class PanelSummary(msgspec.Struct, frozen=True):
     """The attempts that were drawn up front, and what any k of them would have reached.
 
     attempts  per problem, on average; `short` problems have fewer than were asked for (failed draws)
+    second    share of the attempts that are right by a second look alone; grading_tokens is what such looks cost
     k         the sizes of the curves; curves are by name: pass, majority, best, weighted
     tokens    mean tokens per problem of k attempts, prompt and verifier included
     """
@@ -75,6 +79,8 @@ class PanelSummary(msgspec.Struct, frozen=True):
     k: tuple[int, ...]
     tokens: tuple[float, ...]
     curves: dict[str, tuple[Interval, ...]]
+    second: float = 0.0
+    grading_tokens: float = 0.0
 
 
 class DomainSummary(msgspec.Struct, frozen=True):
@@ -194,11 +200,21 @@ def _strategy(name: str, records: Sequence[Record], one: Mapping[str, float] | N
         gain=gain,
         calibration=calibration_error([c for c, _ in sure], [r for _, r in sure]) if sure else None,
         stopped=dict(Counter(a.stopped for a in answers)),
+        second=sum(_by_second_look(a) for a in answers) / judged,
+        grading_tokens=mean(_grading_tokens(r) for r in records),
     )
 
 
 def _told(answer: AnswerRecord) -> bool:
     return answer.verdict != Verdict.ABSTAIN
+
+
+def _by_second_look(judged: Attempt | AnswerRecord) -> bool:
+    return judged.verdict == Verdict.RIGHT and bool(judged.by)
+
+
+def _grading_tokens(record: Record) -> int:
+    return record.grading.tokens if record.grading else 0
 
 
 def _verify_tokens(record: Record) -> int:
@@ -238,6 +254,8 @@ def _panel(records: Sequence[Record], curves: _Curves) -> PanelSummary | None:
         k=ks,
         tokens=tuple(float(np.mean([_tokens_of(r, k) for r in usable])) for k in ks),
         curves={name: tuple(points) for name, points in at.items()},
+        second=float(np.mean([sum(_by_second_look(a) for a in r.attempts) / len(r.attempts) for r in usable])),
+        grading_tokens=float(np.mean([_grading_tokens(r) for r in usable])),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import time
 import traceback
@@ -24,8 +25,9 @@ from nlrl.benchmark.records import (
     SpendRecord,
     UsageRecord,
 )
-from nlrl.compute import Bank, Compute
+from nlrl.compute import Bank, Compute, Ledger, MeteredModel, Purse
 from nlrl.core import (
+    NOTHING,
     Answer,
     BankError,
     Budget,
@@ -40,6 +42,7 @@ from nlrl.core import (
     Sampling,
     Score,
     Spend,
+    SpendingVerifier,
     Usage,
     Verdict,
     Verifier,
@@ -52,6 +55,9 @@ from nlrl.strategies import get_strategy, solve
 from nlrl.strategies.best_of_n import ALTERNATIVES
 
 Prompter = Callable[[Problem], tuple[Message, ...]]
+Text = tuple[str, str | None]  # what is judged: a text, and the answer read out of it
+
+_LOOKS = 8  # texts that a grader which asks a model judges at once
 
 
 @dataclass(eq=False)
@@ -74,6 +80,10 @@ class Trials:
     def __post_init__(self) -> None:
         self._judges = list(_verifiers(self.config))
         self._verifier = get_verifier(self.config.verifier)
+
+    def grades(self) -> Grades:
+        """Nothing judged yet; one for each problem."""
+        return Grades(self.grader, Purse(self.model, self.bank), self.on_paid)
 
     async def run(self, row: int, problem: Problem, strategy: str, grades: Grades) -> Record:
         """The record of one strategy, or of the panel. Raises only what must end the run: BankError, cancellation."""
@@ -112,15 +122,17 @@ class Trials:
         if compute.failed and not compute.candidates and failure is None:
             failure = _all_failed(compute.failed)
         candidates = answer.candidates if answer else tuple(compute.candidates)
-        verdicts = await grades.of(problem, candidates)
+        bought: dict[Text, Spend] = {}
+        verdicts = await grades.of(problem, candidates, bought)
         return msgspec.structs.replace(
             blank,
             messages=tuple((m.role, m.content) for m in compute.prompt(problem)),
             attempts=tuple(_attempt(c, v, problem) for c, v in zip(candidates, verdicts, strict=True)),
             classes=tuple(await default_equivalence().classes([c.answer for c in candidates], problem=problem)),
-            answer=await _answer(problem, answer, verdicts, grades) if answer else None,
+            answer=await _answer(problem, answer, verdicts, grades, bought) if answer else None,
             failures=dict(Counter(_name_of(c) for c in compute.failed)),
             usage=_usage(answer.usage if answer else compute.answer(None).usage),
+            grading=_spend(sum(bought.values(), NOTHING)) if bought else None,
             error=failure,
             time=time.time(),
         )
@@ -153,27 +165,70 @@ class Trials:
 
 @dataclass(eq=False)
 class Grades:
-    """The grader's verdicts on one problem, each text judged once for all strategies."""
+    """The grader's verdicts on one problem, each text judged once for all strategies.
+
+    purse    for a grader that asks a model: where its calls pass, into an account of their own
+    on_paid  called with what those calls really generated
+    """
 
     grader: Verifier
-    _known: dict[tuple[str, str | None], Score] = field(default_factory=dict)
+    purse: Purse | None = None
+    on_paid: Callable[[Spend], None] = lambda spend: None
+    _known: dict[Text, Score] = field(default_factory=dict)
+    _prices: dict[Text, Spend] = field(default_factory=dict)
 
-    async def of(self, problem: Problem, candidates: Sequence[Candidate]) -> list[Score]:
-        """One verdict each, in order. A grader that cannot work abstains, and says why."""
+    async def of(
+        self, problem: Problem, candidates: Sequence[Candidate], bought: dict[Text, Spend] | None = None
+    ) -> list[Score]:
+        """One verdict each, in order. A grader that cannot work abstains, and says why.
+
+        bought  is told what the verdict on each text cost, whoever had it judged first: like samples from the bank,
+                verdicts cost every strategy the same
+        """
         if problem.reference is None and problem.tests is None and not problem.constraints:
             return [Score(0.5, Verdict.ABSTAIN, reason="the problem has no reference")] * len(candidates)
         fresh = {(c.text, c.answer): c for c in candidates if (c.text, c.answer) not in self._known}
         if fresh:
-            try:
-                scores = await self.grader.score(problem, list(fresh.values()))
-            except BankError:
-                raise
-            except NlrlError as failure:
-                scores = [Score(0.5, Verdict.ABSTAIN, reason=str(failure))] * len(fresh)
-            if len(scores) != len(fresh):
-                raise VerifierError(f"The grader gave {len(scores)} verdicts on {len(fresh)} attempts.")
+            scores = await (self._look if self._asks else self._judge)(problem, list(fresh.values()))
             self._known.update(zip(fresh, scores, strict=True))
+        if bought is not None and self._asks:
+            bought.update({(c.text, c.answer): self._prices[c.text, c.answer] for c in candidates})
         return [self._known[c.text, c.answer] for c in candidates]
+
+    @property
+    def _asks(self) -> bool:
+        return self.purse is not None and isinstance(self.grader, SpendingVerifier)
+
+    async def _judge(
+        self, problem: Problem, candidates: Sequence[Candidate], grader: Verifier | None = None
+    ) -> list[Score]:
+        try:
+            scores = await (grader or self.grader).score(problem, candidates)
+        except BankError:
+            raise
+        except NlrlError as failure:
+            scores = [Score(0.5, Verdict.ABSTAIN, reason=str(failure))] * len(candidates)
+        if len(scores) != len(candidates):
+            raise VerifierError(f"The grader gave {len(scores)} verdicts on {len(candidates)} attempts.")
+        return scores
+
+    async def _look(self, problem: Problem, candidates: Sequence[Candidate]) -> list[Score]:
+        """Each text by itself and on an account of its own, so that the price of each is known."""
+        purse, grader, gate = self.purse, self.grader, asyncio.Semaphore(_LOOKS)
+        assert purse is not None and isinstance(grader, SpendingVerifier)
+
+        async def one(candidate: Candidate) -> Score:
+            ledger = Ledger()
+            metered = grader.metered(lambda model: MeteredModel(purse, ledger, model or purse.model))
+            async with gate:
+                (score,) = await self._judge(problem, [candidate], metered)
+            self._prices[candidate.text, candidate.answer] = ledger.total
+            self.on_paid(ledger.paid)
+            return score
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(candidate)) for candidate in candidates]
+        return [task.result() for task in tasks]
 
 
 def _verifiers(config: RunConfig) -> list[Verifier]:
@@ -191,7 +246,9 @@ def _reads(verifier: object, problem: Problem) -> bool:
     return bool(needs(problem) if callable(needs) else needs)
 
 
-async def _answer(problem: Problem, answer: Answer, verdicts: Sequence[Score], grades: Grades) -> AnswerRecord:
+async def _answer(
+    problem: Problem, answer: Answer, verdicts: Sequence[Score], grades: Grades, bought: dict[Text, Spend]
+) -> AnswerRecord:
     """The answer with its verdict: that of the chosen attempt, unless the strategy made another value of it."""
     grade = None
     for candidate, verdict in zip(answer.candidates, verdicts, strict=True):
@@ -201,7 +258,7 @@ async def _answer(problem: Problem, answer: Answer, verdicts: Sequence[Score], g
         grade = Score(0.0, Verdict.UNPARSED, reason="no attempt was made")
     if grade is None:
         whole = Candidate("answer", Completion(answer.text, Finish.STOP, 0), answer.value)
-        grade = (await grades.of(problem, [whole]))[0]
+        grade = (await grades.of(problem, [whole], bought))[0]
     return AnswerRecord(
         value=answer.value,
         text=answer.text,
@@ -212,6 +269,7 @@ async def _answer(problem: Problem, answer: Answer, verdicts: Sequence[Score], g
         strict=_strict(answer.text, problem),
         verdict=grade.verdict,
         reason=grade.reason,
+        by=grade.by,
     )
 
 
@@ -234,6 +292,7 @@ def _attempt(candidate: Candidate, verdict: Score, problem: Problem) -> Attempt:
         score_reason=score.reason if score else "",
         parents=candidate.parents,
         reasoning=c.reasoning,
+        by=verdict.by,
         gists=tuple((len(g.text) if joined else g.text, g.tokens, g.logprob, g.seconds) for g in c.gists),
     )
 

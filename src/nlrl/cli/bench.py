@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from nlrl.benchmark.config import RunConfig
     from nlrl.benchmark.run import Run
+    from nlrl.core import Model, Verifier
     from nlrl.language_rl.asking.policy import LanguagePolicy
 
 # What to compare when nothing is named: one attempt, a vote, and a verifier, on the same eight samples.
@@ -36,6 +37,7 @@ _SAMPLES = 8
         nlrl bench --data gsm8k.jsonl --strategy direct --strategy "best_of_n(n=16)" --samples 16 --out runs/gsm8k
         nlrl bench --data builtin:coding --budget tokens=8k --model smollm2-135m
         nlrl bench --data builtin:math --model stochastic:0.6
+        nlrl bench --data triviaqa.jsonl --second-look http://localhost:8000/v1#Qwen/Qwen2.5-7B-Instruct
     """,
 )
 @click.option("-d", "--data", multiple=True, required=True, help="A data set by name or path; may be repeated.")
@@ -48,6 +50,7 @@ _SAMPLES = 8
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Directory of the run.  [default: runs/...]")
 @click.option("--policy-prompt", help="A policy.json of nlrl improve: how the model is asked.")
 @click.option("--verifier", default="auto", show_default=True, help="What scores the samples for best-of-k.")
+@click.option("--second-look", help="A model that is asked again where the grader's rules say no.  [default: none]")
 @click.option("--temperature", type=float, help="Randomness of the attempts.  [default: 0.8]")
 @click.option("--max-tokens", type=int, help="Most tokens of one attempt.  [default: 512]")
 @click.option("--seed", type=int, help="Attempt i is drawn with seed + i, where the model takes seeds.")
@@ -64,6 +67,7 @@ def bench(
     out: Path | None,
     policy_prompt: str | None,
     verifier: str,
+    second_look: str | None,
     temperature: float | None,
     max_tokens: int | None,
     seed: int | None,
@@ -97,6 +101,7 @@ def bench(
         sampling=sampling(temperature, max_tokens),
         seed=seed,
         verifier=verifier,
+        second_look=second_look or "",
         prompt=policy.id if policy else "",
         concurrency=concurrency,
     )
@@ -138,7 +143,12 @@ async def _run(
 
     problems = open_problems(data, limit, bank, warn=lambda text: click.echo(text, err=True))
     model = open_model(config.model or None, problems, bank, prices)
+    looker = model
     try:
+        if config.second_look:
+            if config.second_look not in (config.model, model.name):  # weights are loaded once
+                looker = open_model(config.second_look, problems, bank)
+            await load(looker, console)
         await load(model, console)
         check_measurable(config.budget, model)
         _check_policies(config, model.name)
@@ -147,15 +157,26 @@ async def _run(
         with open_bank(bank, path / "bank.sqlite") as samples, bench_view(console) as view:
             run = await run_benchmark(
                 config, model, problems, bank=samples, out_dir=path, on_event=view,
-                prompt=policy.messages if policy else None,
+                prompt=policy.messages if policy else None, grader=_grader(config, looker),
             )  # fmt: skip
     finally:
         await model.aclose()
+        if looker is not model:
+            await looker.aclose()
     if run.duplicates:
         console.print(f"{run.duplicates} problems were left out, since equal ones came before.", highlight=False)
     if run.torn_bytes:
         console.print(f"A half-written record ({run.torn_bytes} bytes) was cut off and made again.", highlight=False)
     return run
+
+
+def _grader(config: RunConfig, looker: Model) -> Verifier | None:
+    """The standard grader with a second look, where one was asked for."""
+    if not config.second_look:
+        return None
+    from nlrl.rewards.second_look import SecondLook
+
+    return SecondLook(looker)
 
 
 def _check_policies(config: RunConfig, model: str) -> None:

@@ -28,12 +28,14 @@ class Score:
     verdict  the judgement, which may abstain
     steps    values per reasoning step, where the verifier gives them, each in [0, 1]
     reason   for people: what was compared, which test failed
+    by       who turned the verdict, where it was not the verifier's own rules: "second look"
     """
 
     value: float
     verdict: Verdict = Verdict.ABSTAIN
     steps: tuple[float, ...] = ()
     reason: str = ""
+    by: str = ""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.value) and 0.0 <= self.value <= 1.0):

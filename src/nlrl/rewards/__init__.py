@@ -27,13 +27,14 @@ if TYPE_CHECKING:
     from nlrl.rewards.process_trained import TrainedPRM, load_prm
     from nlrl.rewards.reference import ReferenceVerifier
     from nlrl.rewards.registry import VERIFIER_NAMES, VERIFIER_PREFIXES, AutoVerifier, get_verifier
+    from nlrl.rewards.second_look import SecondLook
     from nlrl.rewards.text import TextVerifier
 
 _HOMES = {
     "AutoVerifier": "registry", "CodeVerifier": "code", "Composite": "composite", "ConstraintVerifier": "constraints",
     "Equivalence": "equivalence", "Extraction": "extraction", "LLMJudge": "judge", "MathVerifier": "math",
-    "MockRewardModel": "mocks", "ReferenceVerifier": "reference", "SelfCertainty": "confidence",
-    "TextVerifier": "text", "VERIFIER_NAMES": "registry", "canonical": "equivalence",
+    "MockRewardModel": "mocks", "ReferenceVerifier": "reference", "SecondLook": "second_look",
+    "SelfCertainty": "confidence", "TextVerifier": "text", "VERIFIER_NAMES": "registry", "canonical": "equivalence",
     "default_equivalence": "equivalence", "extract_answer": "extraction", "get_verifier": "registry",
     "match_choice": "choices",
     "ConfidencePRM": "process_confidence", "HuggingFacePRM": "process_hf", "JudgePRM": "process_judge",
@@ -44,8 +45,8 @@ _HOMES = {
 __all__ = [
     "VERIFIER_NAMES", "VERIFIER_PREFIXES", "AutoVerifier", "CodeVerifier", "Composite", "ConfidencePRM",
     "ConstraintVerifier", "Equivalence", "Extraction", "HuggingFacePRM", "JudgePRM", "LLMJudge", "MathVerifier",
-    "MockRewardModel", "ReferenceVerifier", "SelfCertainty", "ServerPRM", "TextVerifier", "TrainedPRM", "canonical",
-    "default_equivalence", "extract_answer", "get_verifier", "load_prm", "match_choice", "steps_of",
+    "MockRewardModel", "ReferenceVerifier", "SecondLook", "SelfCertainty", "ServerPRM", "TextVerifier", "TrainedPRM",
+    "canonical", "default_equivalence", "extract_answer", "get_verifier", "load_prm", "match_choice", "steps_of",
 ]  # fmt: skip
 
 

@@ -71,4 +71,5 @@ def _combined(scores: Sequence[Score], weights: Sequence[float]) -> Score:
     sides = {Verdict.RIGHT: 1, Verdict.WRONG: -1}
     balance = sum(sides.get(s.verdict, 0) * w for s, w in voters)
     verdict = Verdict.RIGHT if balance > 0 else Verdict.WRONG if balance < 0 else Verdict.ABSTAIN
-    return Score(min(1.0, max(0.0, value)), verdict, reason=reason)
+    by = next((s.by for s in scores if s.by), "")
+    return Score(min(1.0, max(0.0, value)), verdict, reason=reason, by=by)

@@ -1,6 +1,7 @@
 """Verifiers by name, as the command line and records write them.
 
 get_verifier("auto")                  what may honestly be used to choose between answers of this problem
+get_verifier("second_look:MODEL?decoys=2")    the grader, and a model's second look at its no
 get_verifier("prm:math.prm.json")     a reward model that `nlrl train prm` made
 get_verifier("hf_prm:ORG/NAME")       one of the Hugging Face world: "hf_prm:PATH?family=value_head"
 get_verifier("server_prm:http://localhost:8000?model=NAME&route=pooling")    one behind vLLM or SGLang
@@ -63,6 +64,12 @@ def _judge() -> Verifier:
     return LLMJudge()
 
 
+def _second_look() -> Verifier:
+    from nlrl.rewards.second_look import SecondLook
+
+    return SecondLook()
+
+
 def _mock() -> Verifier:
     from nlrl.rewards.mocks import MockRewardModel
 
@@ -90,6 +97,7 @@ _VERIFIERS: dict[str, Callable[[], Verifier]] = {
     "mean_logprob": lambda: SelfCertainty("mean_logprob"),
     "lowest_group": lambda: SelfCertainty("lowest_group"),
     "judge": _judge,
+    "second_look": _second_look,  # the grader and the solver's own model: it knows the solution
     "mock": _mock,
     # these give a value for each step, and so can guide a search
     "process_confidence": _process_confidence,
@@ -147,6 +155,17 @@ def _open_server(spec: str) -> Verifier:
     return ServerPRM(url, **options)  # type: ignore[arg-type]
 
 
+@functools.lru_cache(maxsize=4)
+def _open_second_look(spec: str) -> Verifier:
+    from nlrl.models import load_model
+    from nlrl.rewards.second_look import SecondLook
+
+    model, options = _options("second_look", spec, ("decoys", "swap", "max_tokens"))
+    if not all(value.isdecimal() for value in options.values()):
+        raise UserError(f"The options of second_look are whole numbers. Example: {_EXAMPLES['second_look']}")
+    return SecondLook(load_model(model), **{name: int(value) for name, value in options.items()})  # type: ignore[arg-type]
+
+
 def _options(prefix: str, spec: str, known: Sequence[str]) -> tuple[str, dict[str, str]]:
     """The place, and what stands behind its question mark. Raises UnknownName for other options."""
     place, _, query = spec.partition("?")
@@ -161,10 +180,12 @@ _OPENERS: dict[str, Callable[[str], Verifier]] = {
     "prm": _open_trained,
     "hf_prm": _open_hf,
     "server_prm": _open_server,
+    "second_look": _open_second_look,
 }
 _EXAMPLES = {
     "prm": "prm:math.prm.json",
     "hf_prm": "hf_prm:Qwen/Qwen2.5-Math-PRM-7B",
     "server_prm": "server_prm:http://localhost:8000?model=Qwen/Qwen2.5-Math-PRM-7B",
+    "second_look": "second_look:qwen2.5-coder-0.5b?decoys=2",
 }
 VERIFIER_PREFIXES = tuple(f"{prefix}:" for prefix in sorted(_OPENERS))
