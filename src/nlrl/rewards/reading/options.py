@@ -1,0 +1,102 @@
+"""The option that a text chooses, by letter or by words; what it turns down, or names as a reason, does not count.
+
+chosen("C, rather than A", ("Paris", "London", "Rome"))                  ->  2
+chosen("Paris is not in Italy. It must be Rome.", ("Paris", "Rome"))     ->  1
+chosen("It is Paris or Rome", ("Paris", "Rome"))                         ->  None
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from nlrl.rewards.choices import match_choice, mentioned
+from nlrl.rewards.forms.words import tokens
+from nlrl.rewards.reading import vocabulary
+from nlrl.rewards.reading.pieces import LONGEST
+from nlrl.rewards.reading.values import value
+from nlrl.rewards.reading.vocabulary import word_set
+
+_SENTENCE = re.compile(r"(?:(?<!\b[A-Z])[.!?]|(?<=\b[A-Z])\.)[\"'”’*_)]{0,3}(?=\s+[A-Z\"'*_(]|\s*$)|[。！？]|\n+")
+_CLAUSE = re.compile(
+    r"[;；]|,?\s+but\b|,\s+(?=so\b|hence|therefore|thus)|,?\s+(?=rather than\b|instead of\b|as opposed to\b)"
+    r"|,\s*(?=(?:and\s+)?not\b|unlike\b|nicht\b|pas\b|no\b|non\b)|\s+(?=not\s+(?:option\s+)?\(?[A-J]\b)|\s+(?=over\s+\(?[A-J]\b)",
+    re.I,
+)
+_WHY = re.compile(rf"(?:^|[\s,(]){vocabulary.START}(?:{vocabulary.words('reason')}){vocabulary.END}", re.I)
+_NO_REASON = re.compile(r"[\s,(]*(?:but|so|hence|thus|therefore|also|then|if|when|as well)\b", re.I)
+_AGAINST = re.compile(r"\s*(?:over|rather than|instead of|as opposed to|unlike|nicht|pas|no|non)\s", re.I)
+_TURNED_DOWN = word_set(
+    "not wrong incorrect eliminated eliminate eliminating excluded exclude ruled rule cannot cant isnt arent "
+    "doesnt dont wasnt wont neither nor never unlikely invalid impossible except falsch unlike"
+)
+_LETTER = re.compile(
+    r"(?<![\w'’.])(?:"
+    r"[(\[{*_\"`“‘]{1,4}([A-Za-z])[)\]}*_\"`”’.:]{1,4}"  # (B), **B**, "B"
+    r"|([A-J])(?=[).:]|\s*(?:[,;!?\n]|$))"  # B) ..., B. ..., B at the end of a clause
+    r"|(?:option|choice|answer|letter|opción|alternative|antwort|选项|選項|选|選)\s{0,2}\(?([A-J])\b"
+    r"|([A-J])(?=\s+(?:is|are|was|seems|fits|works|would|must|should|looks|makes|best|and|or|[–—-])\b)"
+    r"|([B-HJ])(?=\s)"
+    r")(?![\w'’])"
+)
+
+
+def chosen(text: str, choices: Sequence[str], *, stated: bool = False) -> int | None:
+    """The one option that a text is for, None if there is none or several. `stated`: its first sentence decides."""
+    whole = match_choice(text.strip(), choices)
+    if whole is not None and not _turned_down(text, choices):
+        return whole
+    kept: set[int] = set()
+    down: set[int] = set()
+    for sentence in _SENTENCE.split(text[:LONGEST]):
+        for clause in _CLAUSE.split(_main(sentence)):
+            named = _named(clause, choices)
+            if named and (_AGAINST.match(clause) or _turned_down(clause, choices)):
+                down |= named
+            else:
+                kept |= named
+        if stated and kept - down:
+            break
+    kept -= down
+    return kept.pop() if len(kept) == 1 else None
+
+
+def _main(sentence: str) -> str:
+    """A sentence without its reasons: "Since it lies on the Tiber, C" and "C, since ..."."""
+    for why in _WHY.finditer(sentence):
+        if _NO_REASON.match(why.group()):
+            continue
+        if sentence[: why.start()].strip(" ,(*_"):
+            return sentence[: why.start()]
+        return sentence.partition(",")[2]
+    return sentence
+
+
+def _turned_down(clause: str, choices: Sequence[str]) -> bool:
+    """Whether a clause rejects what it names, by a word that is not part of the option."""
+    own = {word for i in mentioned(clause, choices) for word in tokens(choices[i])}
+    return any(word in _TURNED_DOWN and word not in own for word in tokens(clause))
+
+
+def _named(clause: str, choices: Sequence[str]) -> set[int]:
+    alone = match_choice(clause.strip(), choices)
+    if alone is not None:
+        return {alone}
+    letters = {ord(next(g for g in m.groups() if g).upper()) - ord("A") for m in _LETTER.finditer(clause)}
+    letters &= set(range(len(choices)))
+    texts = set(mentioned(clause, choices))
+    return letters & texts or letters | texts
+
+
+def choose(text: str, choices: Sequence[str]) -> int | None:
+    """The option of a text that marks no answer."""
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    sentences = [s for s in _SENTENCE.split(text[-LONGEST:]) if s and s.strip()]
+    if not lines:
+        return None
+    for part in (text[-2 * LONGEST :], *sentences[-1:], *lines[-1:], *lines[:1]):
+        index = chosen(part, choices)
+        if index is not None:
+            return index
+    number = value(sentences[-1], marked=False) if sentences else None
+    return match_choice(number, choices) if number else None

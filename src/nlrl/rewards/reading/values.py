@@ -1,0 +1,319 @@
+r"""The value in a statement: without the words before it, and without the reason behind it.
+
+    value("It takes 5 days for 3 workers.")                      ->  "5 days"
+    value("The final answer is $\frac12$. I hope it is right.")  ->  "\frac12"
+    value("x = 3 or x = 4")                                      ->  "x = 3 or x = 4"
+    value("1/2 or 0.5")                                          ->  "1/2"
+
+A statement is cut down to a head: what stands before "since", "not", a dash, a second sentence. One of the head's runs,
+whole, with its unit and what is joined to it by "and", is the value. A statement has a bounded length, and a fixed
+number of its heads are looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice, pairwise
+from typing import NamedTuple
+
+from nlrl.rewards.forms import read
+from nlrl.rewards.forms.shapes import Ratio, Scalar
+from nlrl.rewards.reading import vocabulary
+from nlrl.rewards.reading.heads import EDGES, LATIN, REMARK, Head, Run, trimmed
+from nlrl.rewards.reading.one_value import one_value, simplest
+from nlrl.rewards.reading.pieces import LONGEST, boxes, mask, plain
+from nlrl.rewards.reading.vocabulary import word_set
+
+# --- heads -----------------------------------------------------------------------------------------------------------
+
+_CALCULATOR = re.compile(r"<<[^<>\n]{0,200}>>")  # GSM8K writes 3*5=<<3*5=15>>15
+_EMPTY_BOX = re.compile(r"\\(?:f|frame)?box(?:ed)?(?![a-z])\s*\{?")
+_PART = re.compile(r"^\s*\((?:[a-h]|i{1,3}|iv|v)\)\s+(?=[^\s+*/=^-])")  # "(a) 5"
+SENTENCE_END = re.compile(
+    r"(?<![A-Z])(?<!\b[A-Z]\.[A-Z])(?<!\bMr)(?<!\bDr)(?<!\bMs)(?<!\bMrs)(?<!\bSt)(?<!\bvs)(?<!\bapprox)(?<!\bNo)"
+    r"(?<!\bi\.e)(?<!\be\.g)(?<!\bp\.m)(?<!\ba\.m)(?<!\bJr)(?<!\bSr)(?<!\bMt)(?<!\bProf)(?<!\bEq)(?<!\betc)(?<!\.)"
+    r"[.!?][\"”’)\]*_]{0,3}(?=\s|$)|(?<=[A-Z\ue000])\.[\"”’*_]{0,3}(?=\s+[A-Z]|\s*$)|[。！？।؟]|\.(?=[\u3041-\u9fff])"
+)
+_NOT_BUT = re.compile(r"\bnot\s[^.,;]{1,40}?[,\s]\s*but\b", re.I)
+_CONSEQUENCE = r"so|hence|thus|therefore|making|giving|leaving|but|which (?:makes|gives|leaves|brings|yields|totals)"
+_THEN = re.compile(rf"[,;.]?\s+(?:and\s+)?(?:{_CONSEQUENCE})\b", re.I)
+_CONCLUDES = re.compile(r"\W{0,4}(?:so|hence|thus|therefore|in total|in all|altogether|overall)\b", re.I)
+_REASON = re.compile(
+    rf"(?:[,;，；]\s{{0,3}}|\s|{vocabulary.START}(?![a-z]))(?:{vocabulary.words('reason')}"
+    rf"|rather than|instead of|i\.\s?e\.|e\.\s?g\.){vocabulary.END}"
+    r"|,\s{0,3}(?:that is|(?:and |but )?not)\b|\s(?:and |but )?not\s(?=[\d$\\(-])"
+    r"|(?P<hedge>[,，]?\s{0,3}(?:\bor\s|\()?(?:≈|\\approx\b|\b(?:approximately|approx\.?|about|roughly|equivalently)\s))"
+    rf"|\s[-–]{{1,3}}\s(?=[{LATIN}]{{2}})|\s?—|\s--+\s|\s?;\s|\s\|\|?\s|(?-i:\s(?:Explanation|Reason|Solution|Because)\b)",
+    re.I,
+)
+_LEADING = re.compile(  # "Since 4 buses hold 160, ..."
+    rf"\s*(?!{_CONSEQUENCE})(?:{vocabulary.words('reason')}|after|with|for|in|at|by){vocabulary.END}"
+    r"(?:[^,()]|\([^()]*\))*,\s(?=\s*\S)",
+    re.I,
+)
+_MOST_STOPS = 4
+_MOST_SENTENCES = 8
+
+
+class Pick(NamedTuple):
+    """A value; whether its head begins with it; whether it is more than a name."""
+
+    value: str
+    at_start: bool = False
+    sure: bool = True
+
+
+def value(statement: str, *, marked: bool = True) -> str | None:
+    """The value that a statement makes. `marked`: the text says that it is the answer, so that words may be it too."""
+    text = _PART.sub("", _CALCULATOR.sub("", statement[:LONGEST])).strip()
+    if "box" in text:
+        if content := boxed(text):
+            return content
+        text = _EMPTY_BOX.sub("", text)
+    masked = _NOT_BUT.sub(lambda m: REMARK * len(m.group()), mask(text))
+    ends = [0, *(m.end() for m in SENTENCE_END.finditer(masked)), len(text)]
+    best: Pick | None = None
+    for start, end in [(a, b) for a, b in pairwise(ends) if text[a:b].strip(EDGES)][:_MOST_SENTENCES]:
+        found = _of_sentence(text[start:end], masked[start:end], marked)
+        if found and (best is None or (_CONCLUDES.match(masked, start, end) and not best.at_start)):
+            best = found
+        if best and best.at_start:
+            break
+    return best.value or None if best else None
+
+
+def _of_sentence(text: str, masked: str, marked: bool) -> Pick | None:
+    """The first head with a value that is more than a name; else the first name."""
+    name: Pick | None = None
+    for start, stop in _heads(masked, marked):
+        if text[start:stop].strip(EDGES):
+            found = _pick(Head(text[start:stop], masked[start:stop]), marked)
+            if found and found.sure:
+                return found if start == 0 else found._replace(at_start=False)
+            name = name or found
+    return name
+
+
+def _heads(masked: str, marked: bool) -> Iterator[tuple[int, int]]:
+    """Where the value may stand, best first: behind "..., so" (unless the answer comes first), and before "since"."""
+    turns = [] if marked else [(m.start(), m.end()) for m in _THEN.finditer(masked)]
+    reasons = [
+        match.start()
+        for match in islice(_REASON.finditer(masked), 2 * _MOST_STOPS)
+        if not match["hedge"] or Head(masked[: match.start()], masked[: match.start()]).runs
+    ]
+    lead = _LEADING.match(masked)
+    starts = [end for _, end in turns[: -_MOST_STOPS - 1 : -1]] + ([lead.end()] if lead else []) + [0]
+    for start in starts:
+        last = min((stop for stop, _ in turns if stop >= start), default=len(masked))
+        stops = [stop for stop in reasons if start < stop < last][:_MOST_STOPS]
+        yield from ((start, stop) for stop in (*stops, last))
+
+
+# --- one of the runs -------------------------------------------------------------------------------------------------
+
+_VERBS = re.compile(rf"{vocabulary.START}(?:{vocabulary.words('verb')}){vocabulary.END}|(?=\bdoes not exist)", re.I)
+_FIRST_WORDS = re.compile(  # what may stand before an answer that comes first
+    r"(?:(?:(?:about|approximately|exactly|precisely|just|only|simply|equal to|given by|as follows|indeed|the|then|that"
+    r"|clearly|now|also|therefore|thus|it is|it's|there are|there is|a total of|at (?:least|most))\b|[:：*_~\"“])"
+    r"[\s,:]*)*",
+    re.I,
+)
+_PREPOSITIONS = word_set(  # a number behind one of these is less than what the sentence is about
+    "for in at of on with without after before by from than among against versus within during through into until "
+    "per when where if since because as while given unless für von nach mit bei aus pour après sur avec para por con "
+    "después em após com per dopo voor met na для из после"
+)
+_TURNS = word_set(  # unless one of these comes between
+    "is are was were equals get gets got have has had need needs take takes took cost costs make makes find find that "
+    "want give gives gave leave leaves pay pays earn earns there only total exactly about approximately"
+)
+_RESULTS = word_set("is are was were equals get gets obtain obtains have yields gives be becomes to solution")
+_LABELS = word_set(
+    "step case equation eq part question problem example figure fig table line option theorem lemma section chapter "
+    "item page round equations steps cases number no schritt fall étape paso caso 步 第"
+)
+_LABEL = re.compile(r"\(?(?:\d+[a-z]?|[a-zA-Z]|[IVX]+)\)?")
+_MONTH = re.compile(
+    r"\b(?:January|February|March|April|May|June|July|August|September|October|November|December)\s$", re.I
+)
+
+
+def _pick(head: Head, marked: bool) -> Pick | None:
+    runs = head.runs
+    if not runs:
+        return _maybe(_in_words(head), at_start=True) if marked else None
+    first_words = _FIRST_WORDS.match(head.mask)
+    comes_first = first_words is not None and runs[0].start <= first_words.end() + 1
+    if marked and comes_first and (len(runs) == 1 or not head.is_name(runs[0])):
+        return Pick(_whole(head, 0), at_start=True)
+    named = [i for i, run in enumerate(runs) if not _is_label(head, run)]
+    free = [i for i in named if not head.is_name(runs[i]) or _RESULTS.intersection(runs[i].before[-1:])]
+    if not free:
+        if marked and (words := _in_words(head, behind=runs[-1].end) if named else _in_words(head)):
+            return Pick(words)
+        return Pick(_whole(head, named[-1]), sure=False) if named and (marked or not head.prose) else None
+    best = [i for i in free if not _is_governed(runs[i])]
+    if not best:
+        best = ([i for i in free if i > 0] or free)[:1]
+    best = [i for i in best if runs[i].formula] or best
+    chosen = best[-1]
+    while chosen > 0 and chosen - 1 in free and _joined(head, chosen - 1):
+        chosen -= 1
+    return Pick(_whole(head, chosen))
+
+
+def _maybe(words: str | None, *, at_start: bool) -> Pick | None:
+    return Pick(words, at_start) if words else None
+
+
+def _is_label(head: Head, run: Run) -> bool:
+    """Whether it only says which one: "step 3", "equation (2)"."""
+    label = _LABEL.fullmatch(head.between(run.start, run.end))
+    return label is not None and bool(_LABELS.intersection(run.before[-1:]))
+
+
+def _is_governed(run: Run) -> bool:
+    """Whether it only belongs to a preposition: "for 3 workers", "out of 20"; but not "a total of 42"."""
+    words = run.before
+    for k in range(1, min(3, len(words)) + 1):
+        if words[-k] in _TURNS:
+            return False
+        if words[-k] in _PREPOSITIONS:
+            return not (
+                words[-k] == "of" and (words[-k - 1 :][:1] == ("total",) or words[-k - 2 :][:1] in (("a",), ("an",)))
+            )
+    return False
+
+
+def _in_words(head: Head, behind: int = 0) -> str | None:
+    """An answer in words: what follows the last verb (and this place), or all of a head without one."""
+    verbs = [m.end() for m in _VERBS.finditer(head.mask) if head.text[m.end() :].strip(EDGES)]
+    start = verbs[-1] if verbs and (behind or len(head.prose) > 3) else 0
+    if behind and start < behind:
+        return None
+    text = plain(head.text[start:])
+    left, right = trimmed(text, 0, len(text))
+    return text[left:right] or None
+
+
+# --- the whole of it -------------------------------------------------------------------------------------------------
+
+_AND = re.compile(
+    r"[\s,;，、]*(?:\b(?:and|or|und|oder|et|ou|y|o|e|oraz|en|of|или|и)\b|和|或|与|及|[,;，、])\s*(?:also\s)?", re.I
+)
+_TO = re.compile(r"\s+(?:to|by|(?:with\s+)?(?:a\s+)?remainder(?:\s+of)?)\s+", re.I)
+_AND_NO_MORE = re.compile(r"[^\w]*(?:(?:respectively|only|each|are|is|units?)\b|$|[.,;:)])", re.I)
+_UNIT_STOPS = _PREPOSITIONS - {"per", "in"} | _TURNS | {"and", "or", "each", "every", "so"}
+_NOUNS = re.compile(r"(?!\s*of\b)[\sA-Za-z-]+")
+_ATTACHED = re.compile(r"(?:[/^·²³]\S*)?")
+_PHYSICAL = word_set("m kg s A mol kelvin bit deg month rad USD EUR GBP JPY CNY INR")
+
+
+def _whole(head: Head, i: int) -> str:
+    """A run with its unit and all that is joined to it."""
+    runs = head.runs
+    start, last = runs[i].start, i
+    while last + 1 < len(runs) and _joined(head, last):
+        last += 1
+    if last == i + 1 and not head.is_name(runs[last]):
+        one, two = (head.between(run.start, run.end) for run in (runs[i], runs[last]))
+        if one_value(one, two):  # "1/2 or 0.5"
+            return simplest(one)
+    month = _MONTH.search(head.text, 0, start)
+    start = month.start() if month else start
+    return simplest(head.between(start, _unit_end(head, last, start)))
+
+
+def _joined(head: Head, i: int) -> bool:
+    """Whether a run and the next are one answer: "3 and 5", "2 to 3", "3 hours and 30 minutes"."""
+    one, two = head.runs[i], head.runs[i + 1]
+    if _AND.fullmatch(head.mask, one.end, two.start):
+        unit_end = _unit_end(head, i + 1, two.start)
+        return i + 2 < len(head.runs) or unit_end > two.end or _AND_NO_MORE.match(head.mask, two.end) is not None
+    if _TO.fullmatch(head.mask, one.end, two.start):
+        return True
+    end = _unit_end(head, i + 1, two.start)
+    if end == two.end or _unit_end(head, i, one.start) == one.end:
+        return False
+    readings = read(head.between(one.start, end)).readings
+    return len(readings) == 1 and isinstance(readings[0], Scalar) and readings[0].unit is not None
+
+
+def _unit_end(head: Head, i: int, start: int) -> int:
+    """Where the unit behind a run ends: known units, scales, times of day; other nouns where no more is said."""
+    run = head.runs[i]
+    limit = head.runs[i + 1].start if i + 1 < len(head.runs) else len(head.mask)
+    number = head.between(start, run.end)
+    best = at = run.end
+    words = [m for m in head.prose if run.end <= m.start() < limit]
+    for word in words[:4]:
+        if (
+            head.mask[at : word.start()].strip(" *_/")
+            or word.group()[0] > "\u02ff"
+            or word.group().lower() in _UNIT_STOPS
+        ):
+            break
+        at = word.end()
+        if _is_quantity(number, head.between(start, at)) and not (word.group() == "in" and limit < len(head.mask)):
+            at = best = _ATTACHED.match(head.mask, at).end()  # type: ignore[union-attr]
+    nothing_else = start == len(head.mask) - len(head.mask.lstrip(EDGES)) and words and at == words[-1].end()
+    if nothing_else and best == run.end and len(words) <= 3 and _NOUNS.fullmatch(head.mask, run.end, at):
+        readings = read(head.between(start, at)).readings
+        if readings and isinstance(readings[0], Scalar):  # "5 buses" and no more
+            return at
+    return best
+
+
+def _is_quantity(number: str, with_words: str) -> bool:
+    """Whether words behind a number are a unit, a scale ("million") or a time of day."""
+    for reading in read(with_words).readings:
+        if isinstance(reading, Ratio):
+            return bool(reading.half)
+        if isinstance(reading, Scalar) and (unit := reading.unit) is not None:
+            return unit.head == "%" or (bool(unit.dimensions) and {d for d, _ in unit.dimensions} <= _PHYSICAL)
+        if isinstance(reading, Scalar):
+            bare = read(number).readings
+            return bool(bare) and isinstance(bare[0], Scalar) and bare[0].exact != reading.exact
+    return False
+
+
+# --- boxes -----------------------------------------------------------------------------------------------------------
+
+PLACEHOLDER = re.compile(
+    r"(?:\\text\w*\{)?[\[<({\"'*_]*(?:your |the |final |insert )*(?:final )?"
+    r"(?:answer|number|result|option|letter|\.\.\.|…|\\[lc]?dots)(?: here)?[\]>)}\"'*_.]*\}?",
+    re.I,
+)
+_SEVERAL = re.compile(  # between the boxes of one answer
+    r"(?:\s|\$|\\[()\[\]]|[,;&{}、，]|\\\\|\\(?:text|quad|qquad|mathrm)\b|\\[,; ]|和|或|与"
+    r"|\b(?:and|or|und|oder|et|ou|y|o|e)\b|[A-Za-z](?:_\{?\w\}?)?\s*=)*"
+)
+_SPEECH = 3  # more words than these are a sentence
+
+
+def formula(text: str) -> str | None:
+    """The value in what is meant to be nothing but an answer: the content of a box, a tag, a JSON string."""
+    text = text.strip()
+    head = Head(text)
+    words = [m.group().lower() for m in head.prose if m.group().isascii()]
+    if len(words) > _SPEECH or any(w in _PREPOSITIONS for w in words) or (words and _REASON.search(head.mask)):
+        return value(text)
+    left, right = trimmed(text, 0, len(text))
+    return simplest(plain(text[left:right])) or None
+
+
+def boxed(text: str) -> str | None:
+    """The last box; with those before it where nothing but "and", "or", commas and names stand between."""
+    found = [box for box in boxes(text) if not PLACEHOLDER.fullmatch(box.content)]
+    found = [box for box in found if box.closed or len(Head(box.content).prose) < 2]
+    if not found:
+        return None
+    contents = [formula(found[-1].content)]
+    for one, two in reversed(list(pairwise(found))):
+        if not _SEVERAL.fullmatch(text, one.end, two.start):
+            break
+        if (content := formula(one.content)) not in contents:
+            contents.insert(0, content)
+    return ", ".join(content for content in contents if content) or None
