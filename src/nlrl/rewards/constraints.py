@@ -14,11 +14,22 @@ from __future__ import annotations
 
 import operator
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from nlrl.core import Candidate, DataError, Problem, Score, Verdict
 from nlrl.rewards._verdicts import unparsed
+from nlrl.rewards.prose import (
+    Word,
+    is_abbreviation,
+    paragraphs,
+    placed_words,
+    sentences,
+    with_plain_newlines,
+    words,
+)
 
 Constraint = Mapping[str, Any]
 Check = Callable[[str, Constraint], tuple[bool, str]]
@@ -26,36 +37,6 @@ Check = Callable[[str, Constraint], tuple[bool, str]]
 _OPS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq, "!=": operator.ne, ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt,
 }  # fmt: skip
-_WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
-_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[^\s.!?…])")
-_ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|etc|e\.g|i\.e|No|Vol|[A-Z])\.$")
-
-
-def words(text: str) -> list[str]:
-    """Words without punctuation; "don't" and "well-known" are one word each."""
-    return _WORD.findall(text)
-
-
-def sentences(text: str) -> list[str]:
-    """Sentences: up to a full stop, question or exclamation mark; not after an initial or a title ("Dr. Who")."""
-    out: list[str] = []
-    for paragraph in paragraphs(text):
-        parts: list[str] = []
-        start = 0
-        for match in _SENTENCE_END.finditer(paragraph):
-            piece = paragraph[start : match.start()]
-            if _ABBREVIATION.search(piece[-12:]):
-                continue
-            parts.append(paragraph[start : match.end()])
-            start = match.end()
-        parts.append(paragraph[start:])
-        out += [part.strip() for part in parts if words(part)]
-    return out
-
-
-def paragraphs(text: str) -> list[str]:
-    """Blocks of text between blank lines."""
-    return [block.strip() for block in re.split(r"\n[ \t]*\n", text.strip()) if block.strip()]
 
 
 def _parameter(constraint: Constraint, name: str, kinds: type | tuple[type, ...]) -> Any:
@@ -75,30 +56,72 @@ def _compare(constraint: Constraint, n: int) -> tuple[bool, str]:
 
 
 def _folded(text: str) -> str:
-    return text.casefold().replace("’", "'")
+    return text.casefold().replace("’", "'").replace("‘", "'")
+
+
+def _key(word: str) -> str:
+    """What of a word is compared: its case and the full stop of an abbreviation are not."""
+    return _folded(word).rstrip(".")
 
 
 def _strings(constraint: Constraint, name: str) -> list[str]:
     value = _parameter(constraint, name, (list, tuple))
-    if not value or not all(isinstance(v, str) for v in value):
+    if not value or not all(isinstance(v, str) and v.strip() for v in value):
         raise DataError(f"Constraint {dict(constraint)!r}: {name!r} must be a list of strings, not empty.")
     return list(value)
 
 
 def _occurrences(text: str, wanted: str) -> int:
-    """How often a word or phrase occurs, as whole words, in any case."""
-    here, there = [_folded(w) for w in words(text)], [_folded(w) for w in words(wanted)]
+    """How often a word or phrase occurs, as whole words, in any case, with the signs that it has.
+
+    Within a sentence: the words of a phrase are not sought across a full stop or a comma that it does not have itself.
+    """
+    wanted = wanted.strip()
+    there = placed_words(wanted)
+    if not there:
+        return _folded(text).count(_folded(wanted))
+    here = placed_words(text)
     n = len(there)
-    return sum(here[i : i + n] == there for i in range(len(here) - n + 1)) if n else 0
+    return sum(_stands_at(text, here[i : i + n], wanted, there) for i in range(len(here) - n + 1))
 
 
-def _scope(text: str, constraint: Constraint) -> str:
-    """The text, or its sentence or paragraph of a given number (from 1, or from the end if negative)."""
-    for name, cut in (("sentence", sentences), ("paragraph", paragraphs)):
-        if name in constraint:
-            parts = cut(text)
-            return _at(parts, _parameter(constraint, name, int), constraint) or ""
-    return text
+def _stands_at(text: str, here: Sequence[Word], wanted: str, there: Sequence[Word]) -> bool:
+    if not all(_same_word(one.text, other.text) for one, other in zip(here, there, strict=True)):
+        return False
+    for i in range(len(here) - 1):
+        gap, wanted_gap = text[here[i].end : here[i + 1].start], wanted[there[i].end : there[i + 1].start]
+        if "\n\n" in gap or _signs(gap, here[i]) != _signs(wanted_gap, there[i]):
+            return False
+    ahead, behind = _signs(wanted[: there[0].start]), _signs(wanted[there[-1].end :], there[-1])
+    room = 2 * len(wanted) + 8
+    left, right = max(0, here[0].start - room), here[-1].end + room
+    return _signs(text[left : here[0].start]).endswith(ahead) and _signs(
+        text[here[-1].end : right], here[-1]
+    ).startswith(behind)
+
+
+def _same_word(here: str, wanted: str) -> bool:
+    """Also "100%" has the word "100", but "C++" is another word than "C"."""
+    one, other = _key(here), _key(wanted)
+    return one == other or one.lstrip("$€£¥₹#@").rstrip("%‰°") == other
+
+
+def _signs(between: str, word: Word | None = None) -> str:
+    """The signs that count: no spaces, quotation marks, emphasis, and no full stop of the abbreviation before them."""
+    signs = re.sub(r"[\s\"“”‘’'*_]", "", between)
+    return signs.removeprefix(".") if word and is_abbreviation(word.text) else signs
+
+
+def _scope(text: str, constraint: Constraint) -> str | None:
+    """The text, or its paragraph, sentence and word of given numbers (from 1, or from the end if negative).
+
+    None if there is no such part.
+    """
+    part: str | None = text
+    for name, cut in (("paragraph", paragraphs), ("sentence", sentences), ("word", words)):
+        if constraint.get(name) is not None and part is not None:
+            part = _at(cut(part), _parameter(constraint, name, int), constraint)
+    return part
 
 
 def _at(parts: Sequence[str], position: int, constraint: Constraint) -> str | None:
@@ -110,62 +133,91 @@ def _at(parts: Sequence[str], position: int, constraint: Constraint) -> str | No
 
 def _count(measure: Callable[[str], Sequence[str]]) -> Check:
     def check(text: str, constraint: Constraint) -> tuple[bool, str]:
-        return _compare(constraint, len(measure(_scope(text, constraint))))
+        return _compare(constraint, len(measure(text)))
 
     return check
 
 
 def _character_count(text: str, constraint: Constraint) -> tuple[bool, str]:
-    scope = _scope(text, constraint)
-    return _compare(constraint, len(scope if constraint.get("spaces", True) else re.sub(r"\s", "", scope)))
+    return _compare(constraint, len(text if constraint.get("spaces", True) else re.sub(r"\s", "", text)))
 
 
 def _each(parts: Callable[[str], list[str]], size: Callable[[str], int]) -> Check:
     def check(text: str, constraint: Constraint) -> tuple[bool, str]:
-        verdicts = [_compare(constraint, size(part)) for part in parts(_scope(text, constraint))]
+        verdicts = [_compare(constraint, size(part)) for part in parts(text)] or [(False, _compare(constraint, 0)[1])]
         failed = [why for met, why in verdicts if not met]
-        return bool(verdicts) and not failed, failed[0] if failed else f"{len(verdicts)} of {len(verdicts)}"
+        return not failed, failed[0] if failed else f"{len(verdicts)} of {len(verdicts)}"
 
     return check
 
 
 def _include_words(text: str, constraint: Constraint) -> tuple[bool, str]:
     least = constraint.get("count", 1)
-    if not isinstance(least, int):
+    if isinstance(least, bool) or not isinstance(least, int):
         raise DataError(f"Constraint {dict(constraint)!r}: 'count' must be a number.")
-    missing = [w for w in _strings(constraint, "words") if _occurrences(_scope(text, constraint), w) < least]
+    missing = [w for w in _strings(constraint, "words") if _occurrences(text, w) < least]
     return not missing, f"missing: {', '.join(missing)}" if missing else "all there"
 
 
 def _exclude_words(text: str, constraint: Constraint) -> tuple[bool, str]:
-    found = [w for w in _strings(constraint, "words") if _occurrences(_scope(text, constraint), w)]
+    found = [w for w in _strings(constraint, "words") if _occurrences(text, w)]
     return not found, f"forbidden: {', '.join(found)}" if found else "none there"
 
 
 def _exclude_letters(text: str, constraint: Constraint) -> tuple[bool, str]:
     letters = _folded(_parameter(constraint, "letters", str))
-    found = sorted(set(letters) & set(_folded(_scope(text, constraint))) - {" "})
+    found = sorted(set(letters) & set(_folded(text)) - {" "})
     return not found, f"forbidden letters: {''.join(found)}" if found else "none there"
 
 
 def _letter_count(text: str, constraint: Constraint) -> tuple[bool, str]:
-    letter = _folded(_parameter(constraint, "letter", str))
-    return _compare(constraint, _folded(_scope(text, constraint)).count(letter))
+    return _compare(constraint, _folded(text).count(_folded(_parameter(constraint, "letter", str))))
+
+
+def _letter_at(text: str, constraint: Constraint) -> tuple[bool, str]:
+    wanted = _parameter(constraint, "value", str)
+    if len(wanted) != 1 or not wanted.isalnum():
+        raise DataError(f"Constraint {dict(constraint)!r}: 'value' must be one letter.")
+    letters = [c for c in text if c.isalnum()]
+    found = _at(letters, _parameter(constraint, "position", int), constraint)
+    return found is not None and _folded(found) == _folded(wanted), f"{found!r}, wanted {wanted!r}"
 
 
 def _word_at(text: str, constraint: Constraint) -> tuple[bool, str]:
     wanted = _parameter(constraint, "value", str)
-    found = _at(words(_scope(text, constraint)), _parameter(constraint, "position", int), constraint)
-    return found is not None and _folded(found) == _folded(wanted), f"{found!r}, wanted {wanted!r}"
+    found = _at(words(text), _parameter(constraint, "position", int), constraint)
+    return found is not None and _key(found) == _key(wanted), f"{found!r}, wanted {wanted!r}"
 
 
 def _edge_words(parts: Callable[[str], list[str]], edge: int) -> Check:
     def check(text: str, constraint: Constraint) -> tuple[bool, str]:
-        wanted = [_folded(w) for w in _strings(constraint, "values")]
-        found = [_folded(found[edge]) for part in parts(text) if (found := words(part))]
+        wanted = [_key(w) for w in _strings(constraint, "values")]
+        found = [_key(found[edge]) for part in parts(text) if (found := words(part))]
         return found == wanted, f"{found}, wanted {wanted}"
 
     return check
+
+
+def _every_sentence_starts_with(text: str, constraint: Constraint) -> tuple[bool, str]:
+    wanted = [_key(w) for w in words(_parameter(constraint, "value", str))]
+    if not wanted:
+        raise DataError(f"Constraint {dict(constraint)!r}: 'value' must be a word or several.")
+    starts = [[_key(w) for w in words(sentence)[: len(wanted)]] for sentence in sentences(text)]
+    other = next((start for start in starts if start != wanted), None)
+    if other is not None:
+        return False, f"one begins with {' '.join(other)!r}, wanted {' '.join(wanted)!r}"
+    return bool(starts), f"{len(starts)} sentences"
+
+
+def _paragraph_last_sentences(text: str, constraint: Constraint) -> tuple[bool, str]:
+    wanted = [_bare(sentence) for sentence in _strings(constraint, "values")]
+    found = [_bare(last[-1]) for paragraph in paragraphs(text) if (last := sentences(paragraph))]
+    return found == wanted, f"{found}, wanted {wanted}"
+
+
+def _bare(sentence: str) -> str:
+    """A sentence without the signs around it, with single spaces, in lower case."""
+    return re.sub(r"^\W+|\W+$", "", " ".join(_folded(sentence).split()))
 
 
 def _starts_with(text: str, constraint: Constraint) -> tuple[bool, str]:
@@ -176,40 +228,67 @@ def _starts_with(text: str, constraint: Constraint) -> tuple[bool, str]:
 def _ends_with(text: str, constraint: Constraint) -> tuple[bool, str]:
     wanted = _parameter(constraint, "value", str)
     ends = _folded(text.strip())
-    return ends.endswith(_folded(wanted)) or ends.rstrip(".!?\"'”’").endswith(
-        _folded(wanted)
-    ), f"wanted the end {wanted!r}"
+    met = ends.endswith(_folded(wanted)) or ends.rstrip(".!?\"'”’").endswith(_folded(wanted))
+    return met, f"wanted the end {wanted!r}"
 
 
-KINDS: dict[str, Check] = {
-    "word_count": _count(words),
-    "sentence_count": _count(sentences),
-    "paragraph_count": _count(paragraphs),
-    "character_count": _character_count,
-    "letter_count": _letter_count,
-    "words_per_sentence": _each(sentences, lambda s: len(words(s))),
-    "words_per_paragraph": _each(paragraphs, lambda p: len(words(p))),
-    "sentences_per_paragraph": _each(paragraphs, lambda p: len(sentences(p))),
-    "word_length": _each(words, len),
-    "include_words": _include_words,
-    "exclude_words": _exclude_words,
-    "exclude_letters": _exclude_letters,
-    "word_at": _word_at,
-    "sentence_first_words": _edge_words(sentences, 0),
-    "sentence_last_words": _edge_words(sentences, -1),
-    "paragraph_first_words": _edge_words(paragraphs, 0),
-    "paragraph_last_words": _edge_words(paragraphs, -1),
-    "starts_with": _starts_with,
-    "ends_with": _ends_with,
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a kind of constraint is checked, and the parameters that it takes beside those of `PARTS`."""
+
+    check: Check
+    parameters: tuple[str, ...]
+
+
+PARTS = ("paragraph", "sentence", "word")  # narrow any constraint to one part of the text
+_SIZE = ("op", "value")
+
+KINDS: dict[str, Kind] = {
+    "word_count": Kind(_count(words), _SIZE),
+    "sentence_count": Kind(_count(sentences), _SIZE),
+    "paragraph_count": Kind(_count(paragraphs), _SIZE),
+    "character_count": Kind(_character_count, (*_SIZE, "spaces")),
+    "letter_count": Kind(_letter_count, (*_SIZE, "letter")),
+    "words_per_sentence": Kind(_each(sentences, lambda s: len(words(s))), _SIZE),
+    "words_per_paragraph": Kind(_each(paragraphs, lambda p: len(words(p))), _SIZE),
+    "sentences_per_paragraph": Kind(_each(paragraphs, lambda p: len(sentences(p))), _SIZE),
+    "word_length": Kind(_each(words, len), _SIZE),
+    "include_words": Kind(_include_words, ("words", "count")),
+    "exclude_words": Kind(_exclude_words, ("words",)),
+    "exclude_letters": Kind(_exclude_letters, ("letters",)),
+    "letter_at": Kind(_letter_at, ("position", "value")),
+    "word_at": Kind(_word_at, ("position", "value")),
+    "every_sentence_starts_with": Kind(_every_sentence_starts_with, ("value",)),
+    "sentence_first_words": Kind(_edge_words(sentences, 0), ("values",)),
+    "sentence_last_words": Kind(_edge_words(sentences, -1), ("values",)),
+    "paragraph_first_words": Kind(_edge_words(paragraphs, 0), ("values",)),
+    "paragraph_last_words": Kind(_edge_words(paragraphs, -1), ("values",)),
+    "paragraph_last_sentences": Kind(_paragraph_last_sentences, ("values",)),
+    "starts_with": Kind(_starts_with, ("value",)),
+    "ends_with": Kind(_ends_with, ("value",)),
 }
 
 
 def check(text: str, constraint: Constraint) -> tuple[bool, str]:
     """Whether a text meets one constraint, and what was found. Raises DataError for one that makes no sense."""
-    kind = constraint.get("kind")
-    if kind not in KINDS:
-        raise DataError(f"Unknown constraint kind {kind!r} in {dict(constraint)!r}. Known: {', '.join(sorted(KINDS))}.")
-    return KINDS[kind](text, constraint)
+    name = constraint.get("kind")
+    kind = KINDS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise DataError(f"Unknown constraint kind {name!r} in {dict(constraint)!r}. Known: {', '.join(sorted(KINDS))}.")
+    known = {"kind", *kind.parameters, *PARTS}
+    unknown = [key for key, value in constraint.items() if key not in known and value is not None]
+    if unknown:  # a mistyped "op" must not count as "=="
+        raise DataError(
+            f"Constraint {dict(constraint)!r}: {name} has no parameter {unknown[0]!r}. "
+            f"It takes {', '.join(sorted(known))}."
+        )
+    text = unicodedata.normalize("NFC", with_plain_newlines(text))
+    part = _scope(text, constraint)
+    if part is None:
+        kind.check("", constraint)  # its parameters are checked all the same
+        where = ", ".join(f"{name} {constraint[name]}" for name in PARTS if constraint.get(name) is not None)
+        return False, f"the text has no {where}"
+    return kind.check(part, constraint)
 
 
 class ConstraintVerifier:

@@ -168,24 +168,34 @@ _OPS = {"==": "exactly", ">=": "at least", "<=": "at most", ">": "more than", "<
 
 
 def constraint_in_words(constraint: Mapping[str, Any]) -> str:
-    """A constraint as an instruction; one of an unknown kind is given as it stands."""
-    kind = constraint.get("kind")
-    value = constraint.get("value")
+    """A constraint as an instruction, with the part of the text it is about; an unknown kind is given as it stands."""
+    parts = [f"{name} {constraint[name]}" for name in ("word", "sentence", "paragraph") if constraint.get(name)]
+    instruction = _instruction(constraint)
+    return f"in {' of '.join(parts)}: {instruction}" if parts else instruction
+
+
+def _instruction(constraint: Mapping[str, Any]) -> str:
+    kind, value = constraint.get("kind"), constraint.get("value")
+    how_many = f"{_OPS.get(constraint.get('op') or '==', 'exactly')} {value}"
     if kind in _UNITS:
-        return f"{_OPS.get(constraint.get('op', '=='), 'exactly')} {value} {_UNITS[kind]}"
-    words = ", ".join(repr(w) for w in constraint.get("words", constraint.get("values", ())))
+        return f"{how_many} {_UNITS[kind]}" + ("" if constraint.get("spaces", True) else ", white space not counted")
+    named = constraint.get("words") or constraint.get("values") or ()
+    listed = ", ".join(repr(w) for w in named)
+    times = constraint.get("count") or 1
     simple = {
-        "include_words": f"use the words {words}",
-        "exclude_words": f"do not use the words {words}",
+        "include_words": f"use the words {listed}" + (f", each at least {times} times" if times != 1 else ""),
+        "exclude_words": f"do not use the words {listed}",
         "exclude_letters": f"do not use the letters {constraint.get('letters')!r}",
+        "letter_at": f"letter number {constraint.get('position')} is {value!r}",
         "word_at": f"word number {constraint.get('position')} is {value!r}",
-        "sentence_first_words": f"the sentences begin with {words}, in this order",
-        "sentence_last_words": f"the sentences end with {words}, in this order",
-        "paragraph_first_words": f"the paragraphs begin with {words}, in this order",
-        "paragraph_last_words": f"the paragraphs end with {words}, in this order",
+        "every_sentence_starts_with": f"every sentence begins with {value!r}",
+        "sentence_first_words": f"the sentences begin with {listed}, in this order",
+        "sentence_last_words": f"the sentences end with {listed}, in this order",
+        "paragraph_first_words": f"the paragraphs begin with {listed}, in this order",
+        "paragraph_last_words": f"the paragraphs end with {listed}, in this order",
+        "paragraph_last_sentences": f"the last sentences of the paragraphs are {listed}, in this order",
         "starts_with": f"begin with {value!r}",
         "ends_with": f"end with {value!r}",
-        "letter_count": f"{_OPS.get(constraint.get('op', '=='), 'exactly')} {value} times the letter "
-        f"{constraint.get('letter')!r}",
+        "letter_count": f"{how_many} times the letter {constraint.get('letter')!r}",
     }
     return simple.get(str(kind), str(dict(constraint)))

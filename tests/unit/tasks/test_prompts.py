@@ -85,3 +85,13 @@ def test_examples_are_chosen_by_likeness_and_never_the_question_itself():
     again = nearest_examples(TaskType.MATH, example.question, 11)
     assert example not in again
     assert nearest_examples(TaskType.WRITING, "x", 2) == ()
+
+
+def test_constraints_are_asked_for_whole():
+    narrowed = {"kind": "word_count", "op": "<=", "value": 5, "sentence": 2, "paragraph": 1}
+    assert constraint_in_words(narrowed) == "in sentence 2 of paragraph 1: at most 5 words"
+    assert "at least 3 times" in constraint_in_words({"kind": "include_words", "words": ["a"], "count": 3})
+    assert "not counted" in constraint_in_words({"kind": "character_count", "value": 9, "spaces": False})
+    assert "every sentence" in constraint_in_words({"kind": "every_sentence_starts_with", "value": "I"})
+    last = {"kind": "paragraph_last_sentences", "values": ["All was well."], "words": None}
+    assert "All was well." in constraint_in_words(last)
