@@ -29,8 +29,8 @@ from nlrl.sandbox.results import Isolation
 START_S = 30.0  # a cold disk and a busy machine included
 
 _MODULES = (
-    "plain", "codec", "channel", "names", "remote", "worker", "judge", "script", "syscalls", "seccomp", "landlock",
-    "confine", "zygote",
+    "plain", "codec", "channel", "names", "remote", "worker", "checked", "collected", "judge", "script", "syscalls",
+    "seccomp", "landlock", "confine", "zygote",
 )  # fmt: skip
 
 _BOOT = """

@@ -217,10 +217,10 @@ def run_tests(
 
 
 def split_tests(source: str) -> tuple[str, ...]:
-    """A text of tests as single checks: each assert with the statements before it. With functions it stays whole."""
+    """A text of tests as single checks: each assert with the statements before it. With definitions it stays whole."""
     with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
         body = ast.parse(source).body
-        if any(isinstance(node, (ast.FunctionDef, ast.ClassDef)) for node in body):
+        if any(isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) for node in body):
             return (source,)
         checks: list[str] = []
         pending = ""
@@ -229,5 +229,7 @@ def split_tests(source: str) -> tuple[str, ...]:
             if isinstance(node, ast.Assert):
                 checks.append(pending.strip())
                 pending = ""
-        return (*checks, pending.strip()) if pending.strip() else tuple(checks)
+        if pending.strip() and checks:
+            checks[-1] += "\n" + pending.strip()  # what follows the last assert is no test by itself
+        return tuple(checks) if checks or not source.strip() else (source,)
     return (source,)

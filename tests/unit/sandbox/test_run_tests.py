@@ -167,7 +167,7 @@ def raises(kind, x):
         "assert type(raises(KeyError, 1)) is KeyError",
         "raises(IndexError, 2)",
         "raises(Exception, 3)",
-        "f(0)",
+        "assert f(0)",
     )
     report = judged(sandbox, program, *checks, setup=expects)
     assert [r.outcome for r in report.results] == [TestOutcome.PASSED] * 4 + [TestOutcome.ERROR]
@@ -255,13 +255,14 @@ def test_hostile_tests_are_contained_too(sandbox: Sandbox) -> None:
         "x = 'x' * 10**11",
         "exit(0)",
     ):
-        report = run_tests("def f(): return 1", CodeTests((check, "assert f() == 1")), limits=limits, sandbox=sandbox)
+        tests = CodeTests((f"assert f()\n{check}", "assert f() == 1"))
+        report = run_tests("def f(): return 1", tests, limits=limits, sandbox=sandbox)
         assert not report.passed
         assert report.results[0].outcome in (TestOutcome.ERROR, TestOutcome.TIMEOUT)
 
 
 def test_a_lost_program_fails_every_later_test(sandbox: Sandbox) -> None:
-    checks = ("assert f(1) == 1", "try:\n    f(0)\nexcept:\n    pass", "assert True", "assert f(1) == 1")
+    checks = ("assert f(1) == 1", "try:\n    assert f(0)\nexcept:\n    pass", "assert True", "assert f(1) == 1")
     report = judged(sandbox, "import os\ndef f(x): return x or os._exit(0)", *checks)
     assert [r.outcome for r in report.results] == [TestOutcome.PASSED] + [TestOutcome.ERROR] * 3
     assert "exit code 0" in report.results[1].message
@@ -302,8 +303,7 @@ def test_tests_as_text(sandbox: Sandbox) -> None:
 def test_splitting_a_text_of_tests() -> None:
     assert split_tests("x = 1\nassert x\n\nassert (x ==\n 1)\ny = 2") == (
         "x = 1\nassert x",
-        "assert (x ==\n 1)",
-        "y = 2",
+        "assert (x ==\n 1)\ny = 2",
     )
     assert split_tests("def check(c): pass\nassert 1") == ("def check(c): pass\nassert 1",)
     assert split_tests("assert ((") == ("assert ((",)

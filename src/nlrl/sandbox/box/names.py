@@ -20,7 +20,7 @@ class Namespace(dict[str, Any]):
     """The globals of the tests. A name that neither the tests nor Python define is asked of the program."""
 
     def __init__(self, ask: Callable[[str], Any], trees: Iterable[ast.AST], under_test: str | None):
-        super().__init__(__name__="tests", __builtins__=builtins)
+        super().__init__(__name__="__main__", __file__="tests.py", __builtins__=builtins)  # as in a plain run
         trees = list(trees)
         self._ask = ask
         self._modules = {
