@@ -296,8 +296,8 @@ def groups(root: Path | None, frames: list[Frame], quick: bool) -> Iterator[tupl
     yield "our golds in our frames", own_golds[::step], own_frames + frames, all_tails
     if root is not None:
         public = public_golds(root)
-        yield "public golds in held-out frames", public, held_frames, 2
-        yield "public golds in our frames", public, own_frames + frames, 2
+        yield "public golds in held-out frames", public, held_frames, 1
+        yield "public golds in our frames", public, own_frames + frames, 1
 
 
 def main() -> int:

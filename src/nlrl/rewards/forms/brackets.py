@@ -139,7 +139,7 @@ def braces(text: str, part: Part) -> list[Reading]:
 def _built(names: list[str], domain: str, condition: Form) -> list[Reading]:
     """The numbers of a domain for which a condition holds: the condition itself on the line, a set among integers."""
     region = next((r for r in condition.readings if isinstance(r, Region)), None)
-    if region is not None and [region.name] != names:
+    if [region.name] != names if region else not all(re.search(rf"(?<![A-Za-z]){n}", condition.text) for n in names):
         return []
     if domain == "ℝ":
         return list(condition.readings)
@@ -227,7 +227,7 @@ def bracketed(text: str, part: Part) -> list[Reading]:
         return []
     forms = tuple(part(item) for item in items)
     found: list[Reading] = []
-    if opener == "(" and "±" in text and 2 <= len(forms) <= 4:
+    if (opener, closer) == ("(", ")") and "±" in text and 2 <= len(forms) <= 4:
         found.append(_with_signs(forms, tied="∓" in text))
     if len(forms) == 2 and opener in "([]" and closer in ")][":
         region = interval(forms[0], opener == "[", forms[1], closer == "]")

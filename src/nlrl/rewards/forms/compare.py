@@ -1,4 +1,4 @@
-"""Whether two forms are the same answer: True, False, or None where they could not be evaluated.
+"""Whether two forms are shown to be the same answer.
 
 The rules are those of a careful human grader; docs/reference/rewards.md lists them with examples. The relation is
 symmetric; because a bare number equals the same number with any unit, it is not transitive.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import cmath
 from collections.abc import Callable, Iterable
+from fractions import Fraction
 from typing import Any
 
 from nlrl.rewards.forms import relations
@@ -17,7 +18,7 @@ from nlrl.rewards.forms.formulas import scalar_of
 from nlrl.rewards.forms.names import FUNCTION, same_name
 from nlrl.rewards.forms.reals import integer_points, parameter_point, reals
 from nlrl.rewards.forms.regions import same_region
-from nlrl.rewards.forms.scalars import MIN_POINTS, any_of, scalars
+from nlrl.rewards.forms.scalars import MIN_POINTS, any_of, same_turns, scalars
 from nlrl.rewards.forms.shapes import (
     Based,
     Boolean,
@@ -37,8 +38,24 @@ from nlrl.rewards.forms.syntax import rename
 MAX_PAIRS = 4000  # of items compared for one pair of groups
 
 
-def same(a: Form, b: Form) -> bool | None:
-    """Whether two answers are the same."""
+def same(a: Form, b: Form) -> bool:
+    """Whether two answers are shown to be the same."""
+    return _same(a, b) is True or _same_by_turns(a, b)
+
+
+def _same_by_turns(a: Form, b: Form) -> bool:
+    """x = π/4 + k π and π/4 + n π: angles whose letter runs through the integers, although nobody says so."""
+    one, two = values_of(a), values_of(b)
+    letters = [{name for value in values for name in value.names} for values in (one, two)]
+    if not one or len(one) != len(two) or letters[0] == letters[1] or any(len(names) != 1 for names in letters):
+        return False
+    if names_of(a) and names_of(b) and names_of(a) != names_of(b):
+        return False
+    return all(any(same_turns(x, y) for y in two) for x in one) and all(any(same_turns(x, y) for x in one) for y in two)
+
+
+def _same(a: Form, b: Form) -> bool | None:
+    """The same of parts; None where they could not be evaluated."""
     if a.key == b.key:
         return bool(a.key)
     if a.words and a.words == b.words:
@@ -57,7 +74,7 @@ def same(a: Form, b: Form) -> bool | None:
     for x, y in ((a, b), (b, a)):  # "x = Paris"
         for reading in x.readings:
             if isinstance(reading, Relation) and reading.name and not y.readings:
-                return same(reading.right, y)
+                return _same(reading.right, y)
     return False
 
 
@@ -66,12 +83,12 @@ def _labelled(a: Form, b: Form) -> bool | None:
     if b.label:
         if a.label != b.label:
             return False
-        return a.body is None or b.body is None or same(a.body, b.body) is not False
+        return a.body is None or b.body is None or _same(a.body, b.body) is not False
     if len(b.text) == 1 and b.text.isalpha():
         if b.text.upper() == a.label:
             return True
         return a.body is not None and len(a.body.text) == 1 and a.body.text.casefold() == b.text.casefold()
-    return a.body is not None and same(a.body, b)
+    return a.body is not None and _same(a.body, b)
 
 
 def _readings(a: Reading, b: Reading) -> bool | None:
@@ -94,6 +111,11 @@ def _readings(a: Reading, b: Reading) -> bool | None:
 
 
 def _relation(a: Relation, b: Reading) -> bool | None:
+    for value, other in ((a, b), (b, a)):
+        if isinstance(value, Relation) and value.sign == "≈":
+            if isinstance(other, Relation) and other.sign == "≈":
+                return _all((_same(a.left, other.left), _near(value.right, other.right)))
+            return any_of(_readings(reading, other) for reading in value.left.readings)
     if not isinstance(b, Relation):
         return any_of(_readings(reading, b) for reading in a.right.readings) if a.name else False
     if a.name and b.name:
@@ -101,13 +123,21 @@ def _relation(a: Relation, b: Reading) -> bool | None:
             return _same_function(a, b)
         if a.steps and b.steps and _ordered(a.steps, b.steps) is not True:
             return False
-        return same(a.right, b.right)
+        return _same(a.right, b.right)
     if a.sign != b.sign and {a.sign, b.sign} not in ({"<", ">"}, {"≤", "≥"}):
         return False
     if a.gap is None or b.gap is None:
         return None
     sign = 1 if a.sign == b.sign else -1
     return _proportional(a.gap, b.gap, sign=0 if a.sign in "=≠" else sign)
+
+
+def _near(a: Form, b: Form) -> bool:
+    """Whether two approximations of one value agree as far as the shorter one goes."""
+    x, y = (form.readings[0] if form.readings else None for form in (a, b))
+    if not isinstance(x, Scalar) or not isinstance(y, Scalar) or x.exact is None or y.exact is None:
+        return False
+    return abs(x.exact - y.exact) <= Fraction(1, 2 * 10 ** min(x.decimals, y.decimals))
 
 
 def _same_function(a: Relation, b: Relation) -> bool | None:
@@ -155,6 +185,8 @@ def _ratio(a: Ratio, b: Reading) -> bool | None:
             return a.seconds == b.seconds or ((a.half or b.half) != "" and a.seconds % 43_200 == b.seconds % 43_200)
         if not a.terms or len(a.terms) != len(b.terms):
             return False
+        if any(term.exact == 0 for term in (*a.terms, *b.terms)):  # 5:00 is not 45:00
+            return _all(scalars(x, y) for x, y in zip(a.terms, b.terms, strict=True))
         first, other = a.terms[0], b.terms[0]
         return _all(scalars(_times(x, other), _times(y, first)) for x, y in zip(a.terms[1:], b.terms[1:], strict=True))
     if isinstance(b, Scalar) and b.unit is None and len(a.terms) == 2:
@@ -191,7 +223,7 @@ def _family(a: Family, b: Reading) -> bool | None:
         first, second = _values(a, _FEW), _values(a, _MANY)
         other_first, other_second = _values(b, _FEW), _values(b, _MANY)
         if not (first and other_first) or a.domain != "ℤ":
-            same_row = _all(same(x, y) for x, y in [(a.body, b.body)]) if a.parameter == b.parameter else False
+            same_row = _all(_same(x, y) for x, y in [(a.body, b.body)]) if a.parameter == b.parameter else False
             return same_row or (bool(first) and first == other_first)
         return first <= other_second and other_first <= second
     if isinstance(b, Scalar) and len(b.names) == 1:  # the same formula without a word on its letter
@@ -230,7 +262,7 @@ def _matrix(a: Matrix, b: Reading) -> bool | None:
     if isinstance(b, Matrix):
         if a.bars != b.bars or len(a.rows) != len(b.rows) or len(a.rows[0]) != len(b.rows[0]):
             return False
-        return _all(same(x, y) for p, q in zip(a.rows, b.rows, strict=True) for x, y in zip(p, q, strict=True))
+        return _all(_same(x, y) for p, q in zip(a.rows, b.rows, strict=True) for x, y in zip(p, q, strict=True))
     if (
         isinstance(b, Group)
         and b.kind in ("tuple", "list")
@@ -239,7 +271,7 @@ def _matrix(a: Matrix, b: Reading) -> bool | None:
     ):
         entries = [entry for row in a.rows for entry in row]
         if len(entries) == len(b.items):
-            return _all(same(x, y) for x, y in zip(entries, b.items, strict=True))
+            return _all(_same(x, y) for x, y in zip(entries, b.items, strict=True))
     if isinstance(b, Group) and b.kind in ("tuple", "list") and len(b.items) == len(a.rows) and not a.bars:
         rows = [next((r for r in item.readings if isinstance(r, Group)), None) for item in b.items]  # ((1, 2), (3, 4))
         if all(row is not None and row.kind in ("tuple", "list") for row in rows):
@@ -286,7 +318,7 @@ def _named_values(group: Group) -> tuple[Form, ...] | None:
 
 
 def _ordered(a: tuple[Form, ...], b: tuple[Form, ...]) -> bool | None:
-    return len(a) == len(b) and _all(same(x, y) for x, y in zip(a, b, strict=True))
+    return len(a) == len(b) and _all(_same(x, y) for x, y in zip(a, b, strict=True))
 
 
 def _unordered(a: tuple[Form, ...], b: tuple[Form, ...], *, each: bool) -> bool | None:
@@ -300,7 +332,7 @@ def _unordered(a: tuple[Form, ...], b: tuple[Form, ...], *, each: bool) -> bool 
     for one, two in ((a, b), (b, a)):
         left = list(two)
         for item in one:
-            verdicts = [same(item, other) for other in left]
+            verdicts = [_same(item, other) for other in left]
             if True not in verdicts:
                 if None not in verdicts:
                     return False

@@ -59,4 +59,6 @@ def differ_by_constant(a: Node, b: Node) -> bool | None:
     if len(points) < 2:
         return None
     scale = max(1.0, *(abs(p) for p in points))
+    if abs(points[0].imag) > 1e-9 * scale:  # ln(-x) is no ln(x) + C
+        return False
     return all(abs(p - points[0]) <= 1e-9 * scale for p in points)

@@ -27,7 +27,7 @@ N_POINTS = 8
 MAX_TERMS = 200  # of a sum that is written out at a point
 MAX_STEPS = 30_000  # nodes evaluated for one formula, all points together: some 30 ms
 _COMPLEX = "zw"
-INTEGER_LETTERS = frozenset("nmkNMKjl")
+_INTEGER_LETTERS = frozenset("nmkNMKjl")
 
 _UNARY = {
     "sin": cmath.sin, "cos": cmath.cos, "tan": cmath.tan, "arcsin": cmath.asin, "arccos": cmath.acos,
@@ -102,7 +102,7 @@ def _negative(base: Node) -> bool:
 
 
 def _usual(names: Iterable[str]) -> set[str]:
-    return {name for name in names if name[0] in INTEGER_LETTERS}
+    return {name for name in names if name[0] in _INTEGER_LETTERS}
 
 
 def _real(value: complex) -> float:

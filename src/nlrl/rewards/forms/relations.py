@@ -204,11 +204,13 @@ def _approximated(sides: list[str], signs: list[str], part: Part) -> list[Readin
     if first == 0 and len(sides) == 2 and named(sides[0]):
         return _one(sides[0], "=", sides[1], part)
     value = part(sides[first])
-    if not all(_approximates(part(side), value, rough=True) for side in sides[first + 1 :]):
+    shorter = [part(side) for side in sides[first + 1 :]]
+    if not all(_approximates(form, value, rough=True) for form in shorter):
         return []
     if first == 0:
-        return list(value.readings)
-    return _one(sides[0], "=", sides[1], part) if first == 1 else _chain(sides[: first + 1], part)
+        return [Relation("≈", value, shorter[0])]
+    told = f"{sides[first]} ≈ {sides[first + 1]}"
+    return _one(sides[0], "=", told, part) if first == 1 else _chain([*sides[:first], told], part)
 
 
 def _approximates(short: Form, value: Form, *, rough: bool = False) -> bool:

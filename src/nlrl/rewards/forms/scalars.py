@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from nlrl.rewards.forms.constants import constant_apart, differ_by_constant
 from nlrl.rewards.forms.numerals import Exact
-from nlrl.rewards.forms.reals import INTEGER_LETTERS, integer_points, parameter_point, reals
+from nlrl.rewards.forms.reals import integer_points, parameter_point, reals
 from nlrl.rewards.forms.shapes import Scalar
 from nlrl.rewards.forms.syntax import Node, rename, walk
 from nlrl.rewards.forms.units import CURRENCY, Unit
@@ -128,22 +128,31 @@ def _sampled(a: Scalar, b: Scalar) -> bool | None:
 
 
 def _one_letter(a: Scalar, b: Scalar) -> bool:
-    """One symbol each, under two names that may be one: 2X and 2x, and k π and n π, which run through the integers."""
+    """2X and 2x: one symbol each, in different case."""
     one, two = a.names, b.names
     if len(one) != 1 or len(two) != 1 or one == two:
         return False
-    (x,), (y,) = one, two
-    if x.casefold() != y.casefold() and not (_full_turns(a, x) and _full_turns(b, y)):
-        return False
+    return min(one).casefold() == min(two).casefold() and _renamed(a, b)
+
+
+def _renamed(a: Scalar, b: Scalar) -> bool:
+    """Whether b is a with its one symbol under another name."""
+    (x,), (y,) = a.names, b.names
     renamed = Scalar(None, rename(b.tree, y, x))
     if a.fingerprint is not None and renamed.fingerprint is not None:
         return a.fingerprint == renamed.fingerprint
     return _close(a.reals, renamed.reals) is True
 
 
-def _full_turns(scalar: Scalar, name: str) -> bool:
-    """Whether a symbol with an integer's letter only adds multiples of a fraction of π."""
-    if name[0] not in INTEGER_LETTERS:
+def same_turns(a: Scalar, b: Scalar) -> bool:
+    """k π and n π, which run through the integers although nobody says so."""
+    return len(a.names) == len(b.names) == 1 and _full_turns(a) and _full_turns(b) and _renamed(a, b)
+
+
+def _full_turns(scalar: Scalar) -> bool:
+    """Whether the symbol is k or n and only adds multiples of a fraction of π."""
+    (name,) = scalar.names
+    if name not in ("k", "n"):
         return False
     points = tuple(parameter_point(name, k) for k in (1, 2, 5))
     first, second, third = reals(scalar.tree, points=points)

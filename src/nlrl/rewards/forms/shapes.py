@@ -131,7 +131,7 @@ class Matrix:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """left (sign) right, for the signs = ≠ < ≤ that no region covers.
+    """left (sign) right, for the signs = ≠ < ≤ that no region covers; left ≈ right for a value and its approximation.
 
     gap    the tree of left - right
     name   what is given a value, where the left side of an equation is a name: "x", "f(2)", "AB", "area"

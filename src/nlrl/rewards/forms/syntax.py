@@ -300,6 +300,8 @@ class _Reader:
             top, under = self.braced(), self.braced()
             plain = top[0] == under[0] == "n" and isinstance(top[1], int) and isinstance(under[1], int)
             proper = plain and 0 < top[1] < under[1]
+            if plain and not proper and top[1] > 0:
+                self.fail("one and nine fifths, or their product?")
             return ("+" if proper else "*", node, ("/", top, under))
         if self.kind() == "num" and self.tokens[self.at][2] and self.peek(1) == "/":
             top, under = self.peek(), self.peek(2)
