@@ -1,209 +1,302 @@
 """One row of a data file becomes one problem, whatever set it comes from.
 
-The shape is recognised by its fields: HumanEval, MBPP (both versions), GSM8K, CommonsenseQA, StrategyQA, HotpotQA,
-IMO-AnswerBench, and else the usual names (question, problem, prompt, input; answer, reference, target,
-solution, output; choices; tests). Raises DataError for a row in which no question can be found.
+    reader = Reader(rows)                              # looks at all of them first
+    reader.problem(rows[0])                            # -> Problem; DataError for a row that cannot be used
+    reader.columns                                     # -> {"question": "Problem", "reference": "Ground Truth"}
+
+Sets of programming problems have shapes of their own (`programs.SHAPES`); all others are read by the names of their
+columns (`columns.NAMES`), with options, chat messages and worked solutions as people write them.
 """
 
 from __future__ import annotations
 
-import ast
-import doctest
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nlrl.core import CodeTests, DataError, Problem, TaskType
+from nlrl.tasks.chats import chat_of, messages_in
+from nlrl.tasks.columns import Row, folded, is_missing, likely_answer, likely_question, plain, shown, text_of, texts_of
+from nlrl.tasks.options import Counting, Options, list_in, options_of, right_option
+from nlrl.tasks.programs import SHAPES
+from nlrl.tasks.worked import result
 
-Row = Mapping[str, Any]
-
-_QUESTION = ("question", "problem", "prompt", "input", "query", "instruction", "text", "Problem", "Question")
-_ANSWER = ("answer", "reference", "target", "final_answer", "output", "label", "Short Answer", "Answer", "solution")
-
-
-def problem_of(row: Row, *, source: str = "", task_type: TaskType | None = None) -> Problem:
-    """The problem in a row. `task_type` is used where the row and its shape do not say."""
-    if not isinstance(row, Mapping):
-        raise DataError(f"a row must be an object with named fields, not {type(row).__name__}")
-    fields = row.keys()
-    if {"prompt", "test", "entry_point"} <= fields:
-        return _humaneval(row, source)
-    if "test_list" in fields:
-        return _mbpp(row, source)
-    if isinstance(row.get("question"), Mapping):
-        return _commonsenseqa(row, source)
-    return _general(row, source, task_type)
+_LONG_REFERENCE = 200  # characters; beyond it a reference is a text to be compared whole, which is seldom wanted
 
 
-def _general(row: Row, source: str, task_type: TaskType | None) -> Problem:
-    name = next((n for n in _QUESTION if row.get(n) not in (None, "")), None)
-    if name is None:
-        raise DataError(f"no question found; expected one of the fields {', '.join(_QUESTION[:5])}")
-    question = _text(row[name], name)
-    stated = row.get("task_type")
-    if stated is not None:
-        if stated not in list(TaskType):
-            raise DataError(f"unknown task_type {stated!r}; use one of {', '.join(TaskType)}")
-        task_type = TaskType(stated)
-    reference = next((row[n] for n in _ANSWER if n != name and row.get(n) is not None), None)
-    yes_no = isinstance(reference, bool)
-    if yes_no:
-        reference = "yes" if reference else "no"
-    answer = None if reference is None else _text(reference, "answer")
-    if answer is not None and "solution" in row and reference is row["solution"]:
-        found = boxed(answer)  # MATH keeps its result in a box at the end of a worked solution
-        answer, task_type = found or answer, task_type or (TaskType.MATH if found else None)
-    if answer is not None and "####" in answer:  # GSM8K keeps its result behind a worked solution
-        answer = answer.rsplit("####", 1)[1].strip().replace(",", "")
-        task_type = task_type or TaskType.MATH
-    if task_type is None and (yes_no or "supporting_facts" in row or row.get("type") in ("bridge", "comparison")):
-        task_type = TaskType.COMMONSENSE
-    if task_type is None and ("Short Answer" in row or "level" in row):
-        task_type = TaskType.MATH
-    choices, labels = _choices(row.get("choices", row.get("options")))
-    if answer is not None and answer in labels:
-        answer = choices[labels.index(answer)]
-    constraints = row.get("constraints") or ()
-    if not isinstance(constraints, Sequence) or not all(isinstance(c, Mapping) for c in constraints):
-        raise DataError("constraints must be a list of objects")
-    return Problem(
-        question=question,
-        reference=answer,
-        task_type=task_type,
-        choices=choices,
-        context=next((row[n] for n in ("context", "passage") if isinstance(row.get(n), str)), ""),
-        tests=_tests(row),
-        constraints=tuple(constraints),
-        aliases=_texts(row.get("aliases"), "aliases"),
-        source=source,
-    )
+def problem_of(fields: Mapping[str, Any], *, source: str = "", task_type: TaskType | None = None) -> Problem:
+    """The problem in a single row. `task_type` is used where the row and its shape do not say."""
+    return Reader([fields], task_type=task_type).problem(fields, source=source)
 
 
-def boxed(solution: str) -> str | None:
-    """What the last \\boxed{...} of a LaTeX solution holds, braces balanced; None if there is none."""
-    start = solution.rfind("\\boxed{")
-    if start < 0:
+def expanded(fields: Any) -> Iterator[Any]:
+    """The rows in a row: SQuAD nests its questions in paragraphs, and some servers wrap every row."""
+    if isinstance(fields, Mapping) and isinstance(paragraphs := fields.get("paragraphs"), Sequence):
+        for paragraph in paragraphs:
+            if isinstance(paragraph, Mapping) and isinstance(questions := paragraph.get("qas"), Sequence):
+                for question in questions:
+                    yield (
+                        {"context": paragraph.get("context"), **question} if isinstance(question, Mapping) else question
+                    )
+        return
+    if isinstance(fields, Mapping) and isinstance(inner := fields.get("row"), Mapping) and "row_idx" in fields:
+        yield inner
+        return
+    yield fields
+
+
+class Reader:
+    """Reads the rows of one file, alike: which column holds what, and how the numbers of its answers are meant.
+
+    chosen  role ("question", "reference") -> column, where the user says which
+    """
+
+    def __init__(
+        self, rows: Sequence[Any], chosen: Mapping[str, str] | None = None, *, task_type: TaskType | None = None
+    ):
+        self.rows = [fields for fields in rows if isinstance(fields, Mapping)]
+        self.chosen = chosen or {}
+        self.task_type = task_type
+        self.counting = Counting()
+        self._taken: dict[str, Counter[str]] = {}
+        self._nothing: Counter[tuple[str, str]] = Counter()
+        self._long = 0
+        for fields in self.rows:
+            self._count(fields)
+
+    # --- what was read -----------------------------------------------------------------------------------------------
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Role -> the column that held it, the most frequent one first if there were several."""
+        return {role: " or ".join(c for c, _ in counts.most_common()) for role, counts in self._taken.items()}
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Columns that hold something and were not looked at, in their order."""
+        taken = {column.partition(".")[0] for counts in self._taken.values() for column in counts}
+        seen = dict.fromkeys(
+            n for fields in self.rows for n, v in fields.items() if isinstance(n, str) and not is_missing(v)
+        )
+        return tuple(name for name in seen if name and name not in taken)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What may not be what was meant."""
+        notes = [
+            f"{times} of {len(self.rows)} rows have {text!r} in {column!r}; that is read as no answer"
+            for (column, text), times in self._nothing.items()
+        ]
+        if self._long:
+            notes.append(
+                f"{self._long} references in {self.columns.get('reference')!r} are longer than {_LONG_REFERENCE} "
+                "characters; answers are compared with the whole of them"
+            )
+        return (*notes, *filter(None, [self.counting.note()]))
+
+    def to_type(self, *, reference: bool = False) -> str:
+        """Which columns there are, and the options that would name question and answer."""
+        names = list(dict.fromkeys(n for fields in self.rows[:100] for n in fields if isinstance(n, str)))
+        question = self.columns.get("question") or likely_question(self.rows)
+        taken = [column for counts in self._taken.values() for column in counts]
+        answer = likely_answer(self.rows, [*taken, question] if question else taken)
+        seen = f"Its columns: {', '.join(names) or 'none'}."
+        wanted = [("answer", answer)] if reference else [("question", question), ("answer", answer)]
+        wanted = [(what, name) for what, name in wanted if name]
+        if not wanted:
+            return seen
+        if any("?" in name or len(name) > 60 or name.isdigit() for name in names):
+            seen += " If that is a row already, put a first line with names before it: question,answer."
+        typed = " ".join(f"--{what}-column {_quoted(name)}" for what, name in wanted)
+        python = ", ".join(f"{what}_column={name!r}" for what, name in wanted)
+        return f"{seen} Say which to take, for example: {typed} (in Python: {python})."
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    def problem(self, fields: Any, *, source: str = "") -> Problem:
+        """The problem in a row. Raises DataError for one that cannot be used."""
+        if not isinstance(fields, Mapping):
+            raise DataError(f"a row must be an object with named fields, not {type(fields).__name__}")
+        row = Row(_unnested(fields), self.chosen)
+        shape = next((read for names, read in SHAPES if row.has(*names)), None)
+        problem = shape(row, source) if shape and not self.chosen else self._general(row, source)
+        for role, column in row.taken.items():
+            self._taken.setdefault(role, Counter())[column] += 1
+        return problem
+
+    def _general(self, row: Row, source: str) -> Problem:
+        question, context, reply = self._question(row)
+        task_type = self._kind(row)
+        options = options_of(row)
+        tests = _tests(row)
+        answer, aliases, mathematics = self._reference(row, options, reply, worked=tests is None)
+        if task_type is None and mathematics:
+            task_type = TaskType.MATH
+        if task_type is None and options is None and isinstance(row.take("reference"), bool):
+            task_type = TaskType.COMMONSENSE  # yes or no
+        constraints = list_in(row.take("constraints")) or ()
+        if not isinstance(constraints, Sequence) or not all(isinstance(c, Mapping) for c in constraints):
+            raise DataError(f"constraints must be a list of objects, not {shown(constraints)}")
+        return Problem(
+            question=question,
+            reference=answer,
+            task_type=task_type,
+            choices=tuple(dict.fromkeys(options.texts)) if options else (),
+            context=context,
+            tests=tests,
+            constraints=tuple(constraints),
+            aliases=aliases,
+            source=source,
+        )
+
+    def _question(self, row: Row) -> tuple[str, str, str | None]:
+        """What is asked, what is to be read before, and a reply where a chat has one."""
+        value = row.take("question")
+        if value is None and (
+            named := row.columns("question") or [c for r, c in self.chosen.items() if r == "question"]
+        ):
+            raise DataError(f"the question (column {named[0]!r}) is empty")
+        role = "question, if nothing else is"
+        if value is None and (value := row.take(role)) is not None:
+            row.taken["question"] = row.taken.pop(role)
+        if value is None:
+            raise DataError(f"no question found. {self.to_type()}")
+        column = row.taken["question"]
+        context = _context(row)
+        if (messages := messages_in(value)) is not None:
+            chat = chat_of(messages)
+            return chat.question, "\n\n".join(filter(None, [context, chat.context])), chat.reply
+        question = text_of(value, column)
+        if folded(column) == "instruction" and not is_missing(row.get("input")):
+            question = f"{question}\n\n{text_of(row.use('input'), 'input')}"  # Alpaca keeps what it is about apart
+        if row.has("premise", "choice1", "choice2") and question in ("cause", "effect"):  # COPA
+            question = f"{text_of(row.use('premise'), 'premise')} What was the {question} of this?"
+        return question, context, None
+
+    def _kind(self, row: Row) -> TaskType | None:
+        stated = row.take("kind")
+        if stated is not None:
+            if not isinstance(stated, str) or stated.strip().lower() not in list(TaskType):
+                raise DataError(f"unknown task_type {stated!r}; use one of {', '.join(TaskType)}")
+            return TaskType(stated.strip().lower())
+        if self.task_type is not None:
+            return self.task_type
+        if row.has("stem") or row.has("supporting_facts") or row.get("type") in ("bridge", "comparison"):
+            return TaskType.COMMONSENSE
+        if row.has("Short Answer") or row.has("level"):
+            return TaskType.MATH
         return None
-    depth = 0
-    for i in range(start + 6, len(solution)):
-        depth += (solution[i] == "{") - (solution[i] == "}")
-        if depth == 0:
-            return solution[start + 7 : i].strip()
-    return None
+
+    def _reference(
+        self, row: Row, options: Options | None, reply: str | None, *, worked: bool
+    ) -> tuple[str | None, tuple[str, ...], bool]:
+        """The answer, others that count as right, and whether it is written like mathematics."""
+        value, column = _answer(row, options)
+        if value is None:
+            value, column = (reply, row.taken["question"]) if reply else (options.right if options else None, column)
+            self._see_nothing(row)
+        if value is None:
+            return None, (), False
+        if options is not None:
+            return right_option(options, value, self.counting, column), (), False
+        answers = _answers(value, column)
+        read = [result(answer) if worked else None for answer in answers]
+        texts = [found.text if found else answer.strip() for found, answer in zip(read, answers, strict=True)]
+        more = [text for name in row.columns("aliases") for text in _answers(plain(row.fields[name]), name)]
+        texts = list(dict.fromkeys(text for text in [*texts, *more] if not is_missing(text)))
+        if not texts:
+            return None, (), False
+        self._long += len(texts[0]) > _LONG_REFERENCE and worked
+        mathematics = any(found is not None and found.mathematics for found in read)
+        return texts[0], tuple(texts[1:]), mathematics
+
+    def _see_nothing(self, row: Row) -> None:
+        """Texts that say "nothing" in a column of answers are told of: they may be answers after all."""
+        for column in row.columns("reference"):
+            value = row.fields[column]
+            if isinstance(value, str) and value.strip():
+                self._nothing[column, value.strip()] += 1
+                return
+
+    def _count(self, fields: Mapping[str, Any]) -> None:
+        """What the numbers of the answers may mean."""
+        try:
+            row = Row(_unnested(fields), self.chosen)
+            options = options_of(row)
+            if options is not None:
+                value, column = _answer(row, options)
+                self.counting.see(options, value[0] if isinstance(value, list) and len(value) == 1 else value, column)
+        except DataError:
+            return  # it is said where the row is read
+
+
+def _unnested(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """CommonsenseQA and OpenBookQA keep question and options in one object."""
+    inner = fields.get("question")
+    if isinstance(inner, Mapping) and "stem" in inner:
+        return {**fields, "question": inner["stem"], "stem": None, **{k: v for k, v in inner.items() if k == "choices"}}
+    return fields
+
+
+def _context(row: Row) -> str:
+    """A passage to be read before the question; one in another form than text (HotpotQA's) is left closed."""
+    for column in row.columns("context"):
+        value = plain(row.fields[column])
+        if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
+            value = "\n\n".join(value)
+        if isinstance(value, str) and not is_missing(value):
+            row.taken["context"] = column
+            return value
+    return ""
+
+
+def _answer(row: Row, options: Options | None) -> tuple[Any, str]:
+    """What the row has as the answer, and its column; a column that holds an option is none."""
+    besides = options.columns if options and options.right is None else ()
+    if options is None and row.has("b"):
+        besides = (*besides, *(row.by_name[name] for name in ("a",) if name in row.by_name))
+    value = row.take("reference", besides, options.texts if options else ())
+    return value, row.taken.get("reference", "")
+
+
+def _answers(value: Any, column: str) -> list[str]:
+    """The answers in a value: one text, several, or an object that holds them."""
+    if isinstance(value, bool):
+        return ["yes" if value else "no"]
+    if isinstance(value, str) and folded(column) in ("answers", "possibleanswers", "correctanswers", "aliases"):
+        value = list_in(value)
+    if (messages := messages_in(value)) is not None:
+        value = [text for role, text in messages if role == "assistant"][-1:]
+    if isinstance(value, Mapping):
+        return _answers_of_object(value, column)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [text for item in value for text in _answers(plain(item), column)]
+    return [text_of(value, column)] if not is_missing(value) else []
+
+
+def _answers_of_object(value: Mapping[str, Any], column: str) -> list[str]:
+    """SQuAD {"text": [...]}, TriviaQA {"value": ..., "aliases": [...]}, DROP {"spans": [...]}, ..."""
+    named = {folded(str(name)): plain(v) for name, v in value.items()}
+    for name in ("value", "text", "spans", "groundtruth", "answer", "content", "number"):
+        if name in named:
+            found = _answers(named[name], column) if not is_missing(named[name]) else []
+            if found or name != "spans":
+                return [*found, *_answers(named.get("aliases") or [], column)]
+    raise DataError(f"no answer is found in the object in {column!r}, whose fields are: {', '.join(map(str, value))}")
 
 
 def _tests(row: Row) -> CodeTests | None:
-    checks = _texts(row.get("checks", row.get("tests")), "checks")
+    checks = texts_of(list_in(row.take("checks")), "checks")
     if not checks:
         return None
-    entry = row.get("entry_point")
-    return CodeTests(checks, _texts(row.get("public"), "public"), entry, _text(row.get("setup", ""), "setup"))
-
-
-def _choices(value: Any) -> tuple[tuple[str, ...], list[str]]:
-    """Choices and their labels, from a list of texts, of {label, text}, or from parallel lists."""
-    if not value:
-        return (), []
-    if isinstance(value, Mapping) and "text" in value:
-        texts = _texts(value["text"], "choices")
-        return texts, list(_texts(value.get("label"), "labels")) or _letters(texts)
-    if isinstance(value, Mapping):
-        return _texts(list(value.values()), "choices"), [str(k) for k in value]
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        if all(isinstance(c, Mapping) and "text" in c for c in value):
-            texts = tuple(_text(c["text"], "choices") for c in value)
-            return texts, [str(c.get("label", letter)) for c, letter in zip(value, _letters(texts), strict=True)]
-        texts = _texts(value, "choices")
-        return texts, _letters(texts)
-    raise DataError("choices must be a list of texts")
-
-
-def _letters(texts: Sequence[str]) -> list[str]:
-    return [chr(ord("A") + i) for i in range(len(texts))]
-
-
-def _commonsenseqa(row: Row, source: str) -> Problem:
-    inner = row["question"]
-    choices, labels = _choices(inner.get("choices"))
-    key = row.get("answerKey")
-    if key is not None and key not in labels:
-        raise DataError(f"answerKey {key!r} is none of the choices' labels")
-    reference = choices[labels.index(key)] if key is not None else None
-    return Problem(_text(inner.get("stem"), "stem"), reference, TaskType.COMMONSENSE, choices, source=source)
-
-
-def _humaneval(row: Row, source: str) -> Problem:
-    prompt, entry = _text(row["prompt"], "prompt"), _text(row["entry_point"], "entry_point")
-    preamble = prompt.split(f"def {entry}(")[0]
-    question = f"Complete this Python function:\n\n```python\n{prompt.rstrip()}\n```"
-    tests = CodeTests((_text(row["test"], "test"),), _doctests(prompt, entry), entry, preamble)
-    return Problem(question, None, TaskType.CODING, tests=tests, source=source)
-
-
-# HumanEval/47 shows a median that its own tests and reference solution contradict: the median of that list is 8.0.
-_WRONG_EXAMPLES = frozenset(("assert median([-10, 4, 6, 1000, 10, 20]) == 15.0",))
-
-
-def _doctests(prompt: str, entry: str) -> tuple[str, ...]:
-    """The docstring's examples as asserts, where call and result are plain data."""
-    found = []
-    try:
-        examples = doctest.DocTestParser().get_examples(prompt.replace('"""', "\n").replace("'''", "\n"))
-    except ValueError:
-        return ()
-    for example in examples:
-        call, want = example.source.strip(), example.want.strip()
-        try:
-            tree = ast.parse(call, mode="eval").body
-            ast.literal_eval(want)
-        except (SyntaxError, ValueError, MemoryError, RecursionError):
-            continue
-        shown = f"assert {call} == {want}"
-        calls_entry = isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == entry
-        if calls_entry and shown not in _WRONG_EXAMPLES:
-            found.append(shown)
-    return tuple(found)
-
-
-def _mbpp(row: Row, source: str) -> Problem:
-    text = _text(row.get("text", row.get("prompt")), "text")
-    checks = _texts(row["test_list"], "test_list")
-    if not checks:
-        raise DataError("test_list is empty")
-    setup = "\n".join(
-        [*_texts(row.get("test_imports"), "test_imports"), _text(row.get("test_setup_code") or "", "setup")]
+    entry, setup = row.take("entry_point"), row.take("setup")
+    return CodeTests(
+        checks,
+        texts_of(list_in(row.take("public")), "public"),
+        None if entry is None else text_of(entry, "entry_point"),
+        "" if setup is None else text_of(setup, "setup"),
     )
-    checks += _texts(row.get("challenge_test_list"), "challenge_test_list")
-    tests = CodeTests(checks, checks[:1], _tested_name(checks[0]), setup.strip())
-    return Problem(text, None, TaskType.CODING, tests=tests, source=source)
 
 
-def _tested_name(check: str) -> str | None:
-    """The function that an assert calls: the innermost call by name that is no builtin wrapper."""
-    try:
-        calls = [n for n in ast.walk(ast.parse(check)) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return None
-    wrappers = {"set", "sorted", "list", "tuple", "len", "round", "abs", "sum", "str", "int", "float", "dict", "bool"}
-    names = [n.func.id for n in calls if isinstance(n.func, ast.Name)]
-    own = [name for name in names if name not in wrappers]
-    return next(iter(own or names), None)  # MBPP 126 asks for a function that is called "sum"
-
-
-def _text(value: Any, name: str) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    raise DataError(f"the field {name!r} must be text, not {type(value).__name__}")
-
-
-def _texts(value: Any, name: str) -> tuple[str, ...]:
-    if value is None or (isinstance(value, str) and not value):
-        return ()
-    if isinstance(value, str):
-        return (value,)
-    if hasattr(value, "tolist"):  # arrays, as Parquet gives them
-        value = value.tolist()
-    if isinstance(value, Sequence):
-        return tuple(_text(v, name) for v in value)
-    raise DataError(f"the field {name!r} must be a list of texts")
+def _quoted(name: str) -> str:
+    return name if name.replace("_", "").replace("-", "").isalnum() else repr(name)
