@@ -22,7 +22,7 @@ class Limits:
     Without namespaces (see `Isolation.walled`) there is neither scratch, nor a second thread or process.
     """
 
-    wall_s: float = 20.0
+    wall_s: float = 10.0
     cpu_s: float = 10.0
     memory_bytes: int = 512 << 20
     scratch_bytes: int = 16 << 20

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nlrl.sandbox.box.channel import Broken, Channel, Gone
 from nlrl.sandbox.box.codec import encode
-from nlrl.sandbox.box.remote import Peer, Remote
+from nlrl.sandbox.box.remote import Peer, Remote, describe
 
 HANDLE = b"H\x07\x04Node"
 
@@ -39,7 +39,7 @@ def test_a_value_and_a_handle(wire: tuple[Peer, socket.socket]) -> None:
     assert peer.named("x") == [1]
     node = peer.named("node")
     assert isinstance(node, Remote)
-    assert repr(node) == "<Node of the program>"
+    assert describe(node) == "<Node of the program>"
     assert peer.named("node") is node
 
 
@@ -78,6 +78,10 @@ def test_a_handle_is_equal_to_itself_only_and_has_no_order_and_no_arithmetic(wir
         frame(encode(("ok", b"P\x0dbuiltins.eval", None))),
         frame(encode(("ok", b"G\x00", None))),
         frame(encode(("raise", "ValueError"))),
+        frame(encode(("raise", "ValueError", "ValueError", encode(()), "", "", b"P\x0dbuiltins.eval"))),
+        frame(encode(("ask", "eval", encode(())))),
+        frame(encode(("ask", "input", encode(([],))))),
+        frame(encode(("print", "stdin", "x"))),
         frame(encode(("callback", 0, encode(((), {}))))),
         frame(encode(("callback", 0, b"N"))),
         frame(encode(("ok", encode(1), encode((1, 2, 3))))),
@@ -126,7 +130,7 @@ def test_exceptions(
     wire: tuple[Peer, socket.socket], base: str, args: tuple[Any, ...], expected: type[Exception]
 ) -> None:
     peer, worker = wire
-    worker.sendall(frame(encode(("raise", base, "Own", encode(args), "said"))))
+    worker.sendall(frame(encode(("raise", base, "Own", encode(args), "said", "", None))))
     with pytest.raises(expected) as caught:
         peer.named("f")
     assert type(caught.value) is expected
@@ -136,7 +140,7 @@ def test_exceptions(
 
 def test_an_iterator_may_stop(wire: tuple[Peer, socket.socket]) -> None:
     peer, worker = wire
-    stop = frame(encode(("raise", "StopIteration", "StopIteration", encode(()), "")))
+    stop = frame(encode(("raise", "StopIteration", "StopIteration", encode(()), "", "", None)))
     worker.sendall(ok(HANDLE) + ok(b"H\x08\x08iterator") + ok(encode(1)) + ok(encode(2)) + stop)
     numbers = iter(peer.named("f"))
     assert [next(numbers), next(numbers), next(numbers, "end")] == [1, 2, "end"]

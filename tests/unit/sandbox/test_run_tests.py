@@ -164,7 +164,7 @@ def raises(kind, x):
 """
     checks = (
         "assert raises(ValueError, 0).args == ('bad', 3)",
-        "assert type(raises(KeyError, 1)) is KeyError",
+        "assert type(raises(KeyError, 1)) is Own and isinstance(raises(KeyError, 1), KeyError)",
         "raises(IndexError, 2)",
         "raises(Exception, 3)",
         "assert f(0)",

@@ -73,7 +73,11 @@ def prefer_for_killing(proc: int) -> None:
 
 
 def limit(limits: dict[str, int]) -> None:
-    """Set resource limits, soft and hard alike: what is lowered here cannot be raised again."""
+    """Set resource limits, soft and hard alike: what is lowered here cannot be raised again.
+
+    Processor time alone has a second's grace: the signal at the soft limit says what happened, where it is heard
+    (the first process of a namespace does not hear it), and the one at the hard limit cannot be overheard.
+    """
     for name, value in (
         ("RLIMIT_CPU", limits["cpu_s"]),
         ("RLIMIT_AS", limits["memory_bytes"]),
@@ -86,16 +90,16 @@ def limit(limits: dict[str, int]) -> None:
         ("RLIMIT_MSGQUEUE", 0),
         ("RLIMIT_SIGPENDING", 256),
     ):
-        _lower(getattr(resource, name, None), value)
+        _lower(getattr(resource, name, None), value, grace=int(name == "RLIMIT_CPU"))
 
 
-def _lower(which: int | None, value: int) -> None:
+def _lower(which: int | None, value: int, grace: int) -> None:
     if which is None:  # Python's module does not name all of them
         return
     hard = resource.getrlimit(which)[1]
     if hard != resource.RLIM_INFINITY:
-        value = min(value, hard)
-    resource.setrlimit(which, (value, value))
+        value = min(value, max(1, hard - grace))
+    resource.setrlimit(which, (value, value + grace))
 
 
 def lock(filter_program: bytes) -> None:

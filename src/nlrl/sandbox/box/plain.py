@@ -19,6 +19,12 @@ PURE_MODULES = frozenset(
 )
 """Standard modules whose functions may travel by name: they compute, and touch nothing outside."""
 
+EXCEPTION_MODULES = frozenset(
+    {"json.decoder", "queue", "asyncio.exceptions", "dataclasses", "struct", "csv", "binascii", "zlib", "configparser"}
+    | {"argparse", "graphlib", "concurrent.futures", "calendar", "zoneinfo", "xml.etree.ElementTree"}
+)
+"""Further standard modules whose exception classes may travel by name, and nothing else of them."""
+
 _IMPURE_BUILTINS = {
     "breakpoint", "compile", "copyright", "credits", "delattr", "dir", "eval", "exec", "exit", "getattr", "globals",
     "hasattr", "help", "input", "license", "locals", "open", "print", "quit", "setattr", "vars",
@@ -62,7 +68,7 @@ def std_name(x: Any) -> str | None:
 
 def std_object(where: str) -> Any:
     """The receiver's own object of that name, NOT_PLAIN if none may travel by it."""
-    module, _, name = where.partition(".")
+    module, _, name = where.rpartition(".")
     if where in PURE_MODULES:
         return importlib.import_module(where)
     if module == "builtins" and name in PURE_BUILTINS:
@@ -70,6 +76,10 @@ def std_object(where: str) -> Any:
     if module in PURE_MODULES and name.isidentifier() and not name.startswith("_"):
         found = getattr(importlib.import_module(module), name, None)
         if isinstance(found, _CALLABLES):
+            return found
+    if module in EXCEPTION_MODULES and name.isidentifier():
+        found = getattr(importlib.import_module(module), name, None)
+        if isinstance(found, type) and issubclass(found, Exception):
             return found
     return NOT_PLAIN
 
