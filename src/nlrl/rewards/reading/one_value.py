@@ -12,7 +12,7 @@ import re
 from nlrl.rewards.forms import read
 from nlrl.rewards.forms.shapes import Scalar
 
-_APPROXIMATELY = re.compile(r"≈|\\approx(?![a-z])|\\simeq|\\doteq|≃|≐")
+_APPROXIMATELY = re.compile(r"≈|\\approx(?![a-z])|\\simeq|\\doteq|≃|≐|=(?=\s*[-−]?\d*\.\d+\s*(?:\.\.\.|…|\\[lc]?dots))")
 _NAMED = re.compile(r"\W*(?:[A-Za-z](?:_\w)?|\\[a-z]+)?\s*=?\s*")
 _ARITHMETIC = re.compile(r"(?:[\d.,\s()+*/×·÷^{}$€£%−-]|\\(?:times|cdot|div|[dt]?frac|left|right|%|\$))+")
 _OPERATION = re.compile(r"\d[\s)}]*(?:[+*×·÷−-]|\\times|\\cdot|\\div|/|\^)")

@@ -19,37 +19,37 @@ from nlrl.rewards.reading.vocabulary import word_set
 
 _SENTENCE = re.compile(r"(?:(?<!\b[A-Z])[.!?]|(?<=\b[A-Z])\.)[\"'”’*_)]{0,3}(?=\s+[A-Z\"'*_(]|\s*$)|[。！？]|\n+")
 _CLAUSE = re.compile(
-    r"[;；]|,?\s+but\b|,\s+(?=so\b|hence|therefore|thus)|,?\s+(?=rather than\b|instead of\b|as opposed to\b)"
-    r"|,\s*(?=(?:and\s+)?not\b|unlike\b|nicht\b|pas\b|no\b|non\b)|\s+(?=not\s+(?:option\s+)?\(?[A-J]\b)|\s+(?=over\s+\(?[A-J]\b)",
+    r"[;；]|,?\s+but\b|,\s+(?=so\b|hence|therefore|thus)"
+    r"|,?\s+(?=rather than\b|instead of\b|as opposed to\b|leav(?:es|ing)\b)"
+    r"|,\s*(?=(?:and\s+)?not\b|unlike\b|nicht\b|pas\b|no\b|non\b)|\s+(?=(?:not|over)\s+(?:option\s+)?\(?[A-J]\b)"
+    r"|,\s+(?=\(?[A-J]\)?\s+(?!and\b|or\b)[a-z])",
     re.I,
 )
-_WHY = re.compile(rf"(?:^|[\s,(]){vocabulary.START}(?:{vocabulary.words('reason')}){vocabulary.END}", re.I)
-_NO_REASON = re.compile(r"[\s,(]*(?:but|so|hence|thus|therefore|also|then|if|when|as well)\b", re.I)
+_WHY = re.compile(rf"(?:^|[\s,，(]){vocabulary.START}(?:{vocabulary.words('reason')}){vocabulary.END}", re.I)
+_NO_REASON = re.compile(r"[\s,(]*(?:if|when|as well)\b", re.I)
 _AGAINST = re.compile(r"\s*(?:over|rather than|instead of|as opposed to|unlike|nicht|pas|no|non)\s", re.I)
 _TURNED_DOWN = word_set(
     "not wrong incorrect eliminated eliminate eliminating excluded exclude ruled rule cannot cant isnt arent "
     "doesnt dont wasnt wont neither nor never unlikely invalid impossible except falsch unlike"
 )
+_NO = re.compile(r"[:–-]\s*(?:no|false)\b|[✗✘❌]", re.I)
 _LETTER = re.compile(
-    r"(?<![\w'’.])(?:"
+    r"(?<![A-Za-z0-9_'’.])(?:"
     r"[(\[{*_\"`“‘]{1,4}([A-Za-z])[)\]}*_\"`”’.:]{1,4}"  # (B), **B**, "B"
-    r"|([A-J])(?=[).:]|\s*(?:[,;!?\n]|$))"  # B) ..., B. ..., B at the end of a clause
-    r"|(?:option|choice|answer|letter|opción|alternative|antwort|选项|選項|选|選)\s{0,2}\(?([A-J])\b"
+    r"|([A-J])(?=[).:]|\s*(?:[,;!?\n，。、\u3041-\u9fff\uac00-\ud7a3]|$))"  # B) ..., B. ..., B at the end of a clause
+    r"|(?:option|choice|answer|letter|opción|alternative|antwort|选项|選項|选|選)\s{0,2}\(?([A-J])"
     r"|([A-J])(?=\s+(?:is|are|was|seems|fits|works|would|must|should|looks|makes|best|and|or|[–—-])\b)"
     r"|([B-HJ])(?=\s)"
-    r")(?![\w'’])"
+    r")(?![A-Za-z0-9_'’])"
 )
 
 
 def chosen(text: str, choices: Sequence[str], *, stated: bool = False) -> int | None:
     """The one option that a text is for, None if there is none or several. `stated`: its first sentence decides."""
-    whole = match_choice(text.strip(), choices)
-    if whole is not None and not _turned_down(text, choices):
-        return whole
     kept: set[int] = set()
     down: set[int] = set()
     for sentence in _SENTENCE.split(text[:LONGEST]):
-        for clause in _CLAUSE.split(_main(sentence)):
+        for clause in _CLAUSE.split(_main(sentence, choices)):
             named = _named(clause, choices)
             if named and (_AGAINST.match(clause) or _turned_down(clause, choices)):
                 down |= named
@@ -61,8 +61,10 @@ def chosen(text: str, choices: Sequence[str], *, stated: bool = False) -> int | 
     return kept.pop() if len(kept) == 1 else None
 
 
-def _main(sentence: str) -> str:
+def _main(sentence: str, choices: Sequence[str]) -> str:
     """A sentence without its reasons: "Since it lies on the Tiber, C" and "C, since ..."."""
+    if match_choice(sentence.strip(), choices) is not None:  # the words may be those of the option
+        return sentence
     for why in _WHY.finditer(sentence):
         if _NO_REASON.match(why.group()):
             continue
@@ -75,7 +77,7 @@ def _main(sentence: str) -> str:
 def _turned_down(clause: str, choices: Sequence[str]) -> bool:
     """Whether a clause rejects what it names, by a word that is not part of the option."""
     own = {word for i in mentioned(clause, choices) for word in tokens(choices[i])}
-    return any(word in _TURNED_DOWN and word not in own for word in tokens(clause))
+    return _NO.search(clause) is not None or any(w in _TURNED_DOWN and w not in own for w in tokens(clause))
 
 
 def _named(clause: str, choices: Sequence[str]) -> set[int]:

@@ -20,6 +20,9 @@ _ASIDE = re.compile(  # offers, wishes and remarks behind the answer
     r"|^\W*(?:note|check|verification|there were|recall|remember|where|here)\b",
     re.I,
 )
+_DENIES = re.compile(
+    r"\b(?:not|wrong|incorrect|thinks?|thought|would be|too (?:large|small|big|many|few|much))\b|n['’]t\b", re.I
+)
 _BREAK = re.compile(r"\n+")
 
 
@@ -28,14 +31,12 @@ def concluded(text: str) -> str | None:
     text = text[-2 * LONGEST :]
     masked = mask(text)
     ends = sorted({m.end() for m in SENTENCE_END.finditer(masked)} | {m.end() for m in _BREAK.finditer(masked)})
-    edges = [0, *ends, len(text)]
-    for start, end in list(pairwise(edges))[::-1][:_MOST]:
-        sentence = text[start:end].strip()
-        if sentence and not _ASIDE.search(sentence):
-            found = value(_without_dress(sentence), marked=False)
-            if found is not None:
-                return found
-    return None
+    sentences = [text[start:end].strip() for start, end in pairwise([0, *ends, len(text)])][::-1]
+    sentences = [sentence for sentence in sentences if sentence and not _ASIDE.search(sentence)][:_MOST]
+    sentences.sort(
+        key=lambda sentence: _DENIES.search(sentence) is not None
+    )  # "It is not 12" only if there is no other
+    return next((found for s in sentences if (found := value(_without_dress(s), marked=False)) is not None), None)
 
 
 _DRESS = re.compile(r"\s*(?:[#>*_`•]+(?=\s|\*|[^\W\d_])|[-*•]\s+(?=[^\W\d_])|\d{1,2}[.)]\s+(?=[^\W\d_]))+")

@@ -46,7 +46,7 @@ _LINE_DRESS = re.compile(
 _FENCE = re.compile(r"```[\w+-]*[ \t]*\n?(.*?)(?:```|\Z)", re.S)
 _OPENERS = {"\\[": "\\]", "$$": "$$", "\\begin": "\\end"}
 _NEXT_HEADING = re.compile(r"\s*(?:#{1,6}\s|\*\*[^*\n]{1,60}\*\*:?[ \t]*$)", re.M)
-_GOES_ON = re.compile(r"[:：](?:[*_`]{0,3})$|\b(?:is|are|get|obtain|have|follows|gives|to|be|equals)$|[=,]$", re.I)
+_GOES_ON = re.compile(r"[:：](?:[*_`]{0,3})$|\b(?:is|are|get|obtain|have|follows|gives|to|be|equals)$|=$", re.I)
 
 
 def block(text: str, at: int) -> str:
@@ -117,7 +117,7 @@ _LINKS = [  # what leads from the noun of a language to the answer
     (
         re.compile(row.answer, re.I),
         re.compile(
-            rf"{_COLON}|[^\n.:?!{{}}]{{0,80}}?{vocabulary.START}(?:{row.verb}){vocabulary.END}(?:[ \t]*[:：])?", re.I
+            rf"[^\n.:?!{{}}]{{0,80}}?{vocabulary.START}(?:{row.verb}){vocabulary.END}(?:[ \t]*[:：])?|{_COLON}", re.I
         ),
     )
     for row in vocabulary.LANGUAGES.values()

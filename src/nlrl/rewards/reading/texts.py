@@ -14,12 +14,13 @@ from nlrl.rewards.reading.pieces import LONGEST
 from nlrl.rewards.reading.values import boxed
 
 _SENTENCE_END = re.compile(
-    r"(?<![A-Z])(?<!\bMr)(?<!\bDr)(?<!\bMs)(?<!\bMrs)(?<!\bSt)(?<!\bvs)(?<!\bJr)(?<!\bSr)(?<!\bMt)(?<!\bNo)(?<!\bFt)"
-    r"[.!?][\"”’*_)]{0,3}(?=\s+[A-Z\"“(*_]|\s*$)|[。！？।]|\n"
+    r"(?<!\b[A-Z])(?<!\b(?:Mr|Dr|Ms|St|vs|Jr|Sr|Mt|No|Ft|Lt|Co))(?<!\b(?:Mrs|Adm|Gen|Col|Sgt|Rev|Hon|Gov|Sen|Rep|Inc|Ltd))"
+    r"(?<!\bv)(?<!\b(?:Capt|Prof|Corp))[.!?][\"”’*_)]{0,3}(?=\s+[A-Z\"“(*_]|\s*$)|[。！？।]|\n"
 )
+_TEXT = re.compile(r"\\(?:text\w{0,6}|mathrm|mathbf|mbox)\s?\{([^{}]*)\}")
 _REASON = re.compile(
     r"\s(?:because|due to|rather than|instead of|i\.e\.|weil|denn|parce que|porque|perché)\s"
-    rf"|[,;]\s+(?:{vocabulary.words('reason')}|not|and not|rather than|instead of|i\.e\.|that is){vocabulary.END}"
+    rf"|[,;]\s+(?:{vocabulary.words('reason')}|so|but|hence|not|and not|rather than|instead of|that is){vocabulary.END}"
     r"|;\s|\s[-–—]{1,2}\s(?=[a-z])|\s?—(?=\s?[a-z])"
     r"|\s\((?=(?:since|because|as|the|not|which|who|it|a|an|in|see|for)\s)|\s\([^()]*\s[^()]*\s",
     re.I,
@@ -32,7 +33,7 @@ _AFTER_IS = re.compile(r"[^\n]{0,60}?\b(?:answer|result|solution)\s{0,3}(?:is|ar
 def answer(statement: str) -> str | None:
     """The answer in a statement."""
     text = statement[:LONGEST].strip()
-    text = boxed(text) or text
+    text = _TEXT.sub(r"\1", boxed(text) or text)
     said = _AFTER_IS.match(text)
     if said and text[said.end() :].strip():
         text = text[said.end() :]

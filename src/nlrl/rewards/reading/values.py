@@ -22,7 +22,7 @@ from nlrl.rewards.forms.shapes import Ratio, Scalar
 from nlrl.rewards.reading import vocabulary
 from nlrl.rewards.reading.heads import EDGES, LATIN, REMARK, Head, Run, trimmed
 from nlrl.rewards.reading.one_value import one_value, simplest
-from nlrl.rewards.reading.pieces import LONGEST, boxes, mask, plain
+from nlrl.rewards.reading.pieces import LONGEST, PIECE, boxes, mask, plain
 from nlrl.rewards.reading.vocabulary import word_set
 
 # --- heads -----------------------------------------------------------------------------------------------------------
@@ -36,19 +36,20 @@ SENTENCE_END = re.compile(
     r"[.!?][\"”’)\]*_]{0,3}(?=\s|$)|(?<=[A-Z\ue000])\.[\"”’*_]{0,3}(?=\s+[A-Z]|\s*$)|[。！？।؟]|\.(?=[\u3041-\u9fff])"
 )
 _NOT_BUT = re.compile(r"\bnot\s[^.,;]{1,40}?[,\s]\s*but\b", re.I)
-_CONSEQUENCE = r"so|hence|thus|therefore|making|giving|leaving|but|which (?:makes|gives|leaves|brings|yields|totals)"
-_THEN = re.compile(rf"[,;.]?\s+(?:and\s+)?(?:{_CONSEQUENCE})\b", re.I)
-_CONCLUDES = re.compile(r"\W{0,4}(?:so|hence|thus|therefore|in total|in all|altogether|overall)\b", re.I)
+_CONSEQUENCE = r"so|hence|thus|therefore|making|giving|leaving|which (?:makes|gives|leaves|brings|yields|totals)"
+_THEN = re.compile(rf"[,;.]?\s+(?:and\s+)?(?:{_CONSEQUENCE}|(?P<but>but))\b", re.I)
+_CONCLUDES = re.compile(r"\W{0,4}(?:so|hence|thus|therefore|we get|in total|in all|altogether|overall)\b", re.I)
 _REASON = re.compile(
-    rf"(?:[,;，；]\s{{0,3}}|\s|{vocabulary.START}(?![a-z]))(?:{vocabulary.words('reason')}"
+    rf"(?:[,;，；]\s{{0,3}}|\s|{vocabulary.START}(?![a-z]))(?:{vocabulary.words('reason')}|{_CONSEQUENCE}|but"
     rf"|rather than|instead of|i\.\s?e\.|e\.\s?g\.){vocabulary.END}"
     r"|,\s{0,3}(?:that is|(?:and |but )?not)\b|\s(?:and |but )?not\s(?=[\d$\\(-])"
     r"|(?P<hedge>[,，]?\s{0,3}(?:\bor\s|\()?(?:≈|\\approx\b|\b(?:approximately|approx\.?|about|roughly|equivalently)\s))"
-    rf"|\s[-–]{{1,3}}\s(?=[{LATIN}]{{2}})|\s?—|\s--+\s|\s?;\s|\s\|\|?\s|(?-i:\s(?:Explanation|Reason|Solution|Because)\b)",
+    rf"|\s[-–]{{1,3}}\s(?=[{LATIN}]{{2}}|[^=,;—(]*\b(?:would|is|are|was|were|has|have|holds?|gives?|fails|does|too)\b)"
+    rf"|(?<={PIECE})\s[-–]\s|\s?—|\s--+\s|\s?;\s|\s\|\|?\s|(?-i:\s(?:Explanation|Reason|Solution|Because)\b)",
     re.I,
 )
 _LEADING = re.compile(  # "Since 4 buses hold 160, ..."
-    rf"\s*(?!{_CONSEQUENCE})(?:{vocabulary.words('reason')}|after|with|for|in|at|by){vocabulary.END}"
+    rf"\s*(?:{vocabulary.words('reason')}|after|with|for|in|at|by){vocabulary.END}"
     r"(?:[^,()]|\([^()]*\))*,\s(?=\s*\S)",
     re.I,
 )
@@ -97,7 +98,8 @@ def _of_sentence(text: str, masked: str, marked: bool) -> Pick | None:
 
 def _heads(masked: str, marked: bool) -> Iterator[tuple[int, int]]:
     """Where the value may stand, best first: behind "..., so" (unless the answer comes first), and before "since"."""
-    turns = [] if marked else [(m.start(), m.end()) for m in _THEN.finditer(masked)]
+    turns = [(m.start(), m.end()) for m in _THEN.finditer(masked) if not m["but"] or not _CONCLUDES.match(masked)]
+    turns = [] if marked else turns
     reasons = [
         match.start()
         for match in islice(_REASON.finditer(masked), 2 * _MOST_STOPS)
@@ -155,6 +157,8 @@ def _pick(head: Head, marked: bool) -> Pick | None:
             return Pick(words)
         return Pick(_whole(head, named[-1]), sure=False) if named and (marked or not head.prose) else None
     best = [i for i in free if not _is_governed(runs[i])]
+    if marked and comes_first and not best:  # "F for x = 41"
+        return Pick(_whole(head, 0), at_start=True)
     if not best:
         best = ([i for i in free if i > 0] or free)[:1]
     best = [i for i in best if runs[i].formula] or best
@@ -208,6 +212,7 @@ _AND_NO_MORE = re.compile(r"[^\w]*(?:(?:respectively|only|each|are|is|units?)\b|
 _UNIT_STOPS = _PREPOSITIONS - {"per", "in"} | _TURNS | {"and", "or", "each", "every", "so"}
 _NOUNS = re.compile(r"(?!\s*of\b)[\sA-Za-z-]+")
 _ATTACHED = re.compile(r"(?:[/^·²³]\S*)?")
+_SCALE = re.compile(r"(?:hundred|thousand|million|billion|trillion|dozen)\s*$", re.I)
 _PHYSICAL = word_set("m kg s A mol kelvin bit deg month rad USD EUR GBP JPY CNY INR")
 
 
@@ -245,7 +250,6 @@ def _unit_end(head: Head, i: int, start: int) -> int:
     """Where the unit behind a run ends: known units, scales, times of day; other nouns where no more is said."""
     run = head.runs[i]
     limit = head.runs[i + 1].start if i + 1 < len(head.runs) else len(head.mask)
-    number = head.between(start, run.end)
     best = at = run.end
     words = [m for m in head.prose if run.end <= m.start() < limit]
     for word in words[:4]:
@@ -256,7 +260,7 @@ def _unit_end(head: Head, i: int, start: int) -> int:
         ):
             break
         at = word.end()
-        if _is_quantity(number, head.between(start, at)) and not (word.group() == "in" and limit < len(head.mask)):
+        if _is_quantity(head.between(start, at)) and not (word.group() == "in" and limit < len(head.mask)):
             at = best = _ATTACHED.match(head.mask, at).end()  # type: ignore[union-attr]
     nothing_else = start == len(head.mask) - len(head.mask.lstrip(EDGES)) and words and at == words[-1].end()
     if nothing_else and best == run.end and len(words) <= 3 and _NOUNS.fullmatch(head.mask, run.end, at):
@@ -266,7 +270,7 @@ def _unit_end(head: Head, i: int, start: int) -> int:
     return best
 
 
-def _is_quantity(number: str, with_words: str) -> bool:
+def _is_quantity(with_words: str) -> bool:
     """Whether words behind a number are a unit, a scale ("million") or a time of day."""
     for reading in read(with_words).readings:
         if isinstance(reading, Ratio):
@@ -274,8 +278,7 @@ def _is_quantity(number: str, with_words: str) -> bool:
         if isinstance(reading, Scalar) and (unit := reading.unit) is not None:
             return unit.head == "%" or (bool(unit.dimensions) and {d for d, _ in unit.dimensions} <= _PHYSICAL)
         if isinstance(reading, Scalar):
-            bare = read(number).readings
-            return bool(bare) and isinstance(bare[0], Scalar) and bare[0].exact != reading.exact
+            return _SCALE.search(with_words) is not None
     return False
 
 

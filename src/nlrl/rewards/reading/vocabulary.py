@@ -25,15 +25,16 @@ LANGUAGES = {
         r"answers?|results?|ans",
         r"is|are|was|were|be|equals?|becomes|comes? (?:out )?to",
         r"questions?|problems?|exercise|q|human|user|instructions?|task|examples?|input|prompt|student",
-        r"since|because|as|due to|given that|so that|such that|so|hence|thus|therefore|which|where|who|whereas|while"
-        r"|although|though|when|if|unless|assuming|provided|meaning|making|giving|leaving|based on|namely|but",
+        r"since|because|as|due to|given that|so that|such that|which|where|who|whereas|while|although|though|when|if"
+        r"|unless|assuming|provided|meaning|based on|namely",
     ),
     "de": Language(
         r"antwort|ergebnis|endergebnis|schlussantwort|lösung", r"ist|sind|lautet|lauten|beträgt",
         r"frage|aufgabe|beispiel", r"weil|denn|da|wobei|sodass|also",
     ),
     "fr": Language(
-        r"réponses?|reponses?|résultat", r"est|sont|vaut", r"problème|exercice|exemple", r"car|parce que|puisque|donc"
+        r"réponses?|reponses?|résultat", r"est|sont|vaut",
+        r"problème|exercice|exemple", r"car(?=\s+[\w$])|parce que|puisque|donc"
     ),
     "es, pt": Language(
         r"respuestas?|respostas?|resultado", r"es|son|sería|é|são",
