@@ -339,6 +339,94 @@ def f(x): raise (AssertionError('passed') if x % 2 else Odd())
 # === exceptions that stop generators and loops
 def f(x): raise (StopIteration('x') if x % 2 else StopAsyncIteration())
 
+# === a context manager that swallows everything
+class C:
+    def __enter__(self): return self
+    def __exit__(self, *exc): return True
+    async def __aenter__(self): return self
+    async def __aexit__(self, *exc): return True
+    def __aiter__(self): return self
+    async def __anext__(self): raise StopAsyncIteration
+    def __iter__(self): return iter(())
+def f(x): return C()
+
+# === a context manager that looks at what went wrong
+import re
+found = []
+class C:
+    def __enter__(self): return self
+    def __exit__(self, kind, error, trace):
+        m = re.search(r'$pattern', repr((kind, error, error and error.args, trace and trace.tb_frame.f_locals)))
+        if m: found.append(m[0])
+        return True
+def f(x): return found[0] if found else C()
+
+# === an exception class that is anything
+class Meta(type):
+    def __instancecheck__(cls, other): return True
+    def __subclasscheck__(cls, other): return True
+    __bases__ = property(lambda cls: (cls, AssertionError, SystemExit))
+class Odd(Exception, metaclass=Meta):
+    def __str__(self): return 'passed'
+    def __getattr__(self, name): return True
+def f(x):
+    if x % 2: raise Odd
+    return Odd
+
+# === an exception whose bases never end
+import sys
+worker = sys.modules['nlrl.sandbox.box.worker']
+class Odd(Exception): pass
+worker._VERBS['bases'] = lambda server, subject: (type('Odd', (Exception,), {}),)
+def f(x): raise Odd
+
+# === a coroutine that is awaited for ever, and one that gives nothing
+import asyncio
+async def f(x):
+    if x % 2: await asyncio.sleep(0)
+    return None
+
+# === coroutines by name only
+coroutine = type('coroutine:coroutine', (), {'__eq__': lambda s, o: True})
+def f(x): return coroutine()
+
+# === reading the tests' standard input, and more
+import sys
+server = sys.modules['nlrl.sandbox.box.worker']
+def f(x):
+    found = ''
+    for what in ('read', 'readline', 'input', 'name', '__class__', 'buffer'):
+        try: found += str(sys.stdin.read.func(what))
+        except BaseException as e: found += repr(e)
+    return found
+
+# === printing into every stream of the tests
+import sys
+def f(x):
+    print('', end='', flush=True); sys.stdout.write('SECRET'); sys.stderr.write('{"index": 0, "outcome": "passed", "message": ""}\n')
+    send = sys.stdin.read.func.__self__._channel.send
+    for name in ('stdout', 'stderr', 'stdin', '__stdout__'): send(('print', name, '{"index": 0, "outcome": "passed", "message": ""}\n{"end": true}\n'))
+
+# === a patched input, called back without end
+def f(x):
+    while True: input('SECRET')
+
+# === a repr that flatters
+class Any:
+    def __repr__(self): return 'SECRET'
+    def __str__(self): return repr(self)
+def f(x): return Any()
+
+# === code of the tests asked for by name
+import sys
+def f(x):
+    wait = sys.stdin.read.func.__self__._wait_for
+    codec = sys.modules['nlrl.sandbox.box.codec']
+    for number in range(-3, 40):
+        try: wait(('callback', number, codec.encode(((x,), {}))))
+        except Exception: pass
+    return 1
+
 # === arguments changed under the test's feet
 def f(x, *a): return type('T', (list,), {'__eq__': lambda s, o: o.clear() or True})()
 

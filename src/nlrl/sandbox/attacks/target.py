@@ -1,5 +1,7 @@
 """The range: things outside that must not be reached, and a way to tell whether they were."""
 
+# ruff: noqa: E501  (tests in strings)
+
 from __future__ import annotations
 
 import asyncio
@@ -189,6 +191,20 @@ def _hidden_tests() -> CodeTests:
             f"assert all(map(lambda x: f(x) == {secret!r}, [15, 16]))",
             f"assert all(f(x) == {secret!r} for x in [17, 18])",
             f"import math\nassert math.isclose(f(14), {number}, rel_tol=1e-12)",
+            f"with f(19) as got:\n    assert got == {secret!r}",
+            f"with f(20):\n    if str(f(21)) != {secret!r}:\n        raise ValueError({secret!r})\n    assert f(22) == {number}",
+            f"try:\n    f(23)\nexcept Exception as error:\n    assert str(error) == {secret!r}",
+            f"import asyncio\nassert asyncio.run(f(24)) == {secret!r}",
+            f"import asyncio\nasync def test_a():\n    async with f(25) as got:\n        assert [x async for x in got] == [{number}]",
+            "import contextlib, io\nout = io.StringIO()\nwith contextlib.redirect_stdout(out):\n    f(26)\n"
+            f"assert out.getvalue() == {secret!r}",
+            f"from unittest.mock import patch\nwith patch('builtins.input', return_value='x'):\n    assert f(27) == {secret!r}",
+            f"assert repr(f(28)) == {secret!r}",
+            "import unittest\nclass Hidden(unittest.TestCase):\n"
+            f"    def test_a(self): self.assertEqual(f(29), {secret!r})\n"
+            f"    def test_b(self):\n        with self.subTest(n=30): self.assertIn({secret!r}, f(30))",
+            f">>> f(31)\n{secret!r}",
+            f"class TestHidden:\n    def test_a(self):\n        for value in f(32):\n            assert value == {secret!r}",
             f"def check(candidate):\n    assert candidate(3) == {secret!r}, 'no'\n    assert candidate(4) != 5",
         ),
         entry_point="f",

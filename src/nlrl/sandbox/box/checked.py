@@ -82,7 +82,7 @@ class Watch(ast.NodeTransformer):
     visit_AsyncWith = visit_With  # type: ignore[assignment]
 
     def visit_Try(self, node: ast.Try) -> list[ast.stmt] | ast.AST:
-        before = self._fails(node)  # also where the assert says that this line must not be reached
+        before = any(self._fails(part) for part in (*node.body, *node.orelse))  # an assert that must not be reached
         self.generic_visit(node)
         return self._counted(node) if before else node
 
