@@ -6,9 +6,10 @@ True
 
 from nlrl.sandbox.limits import Limits
 from nlrl.sandbox.results import Isolation, Outcome, RunResult, TestOutcome, TestReport, TestResult
-from nlrl.sandbox.sandbox import Sandbox, default_sandbox, isolation, run_tests, split_tests
+from nlrl.sandbox.sandbox import Sandbox, default_sandbox, isolation, run_tests, show_packages, split_tests
 
 __all__ = [
     "Isolation", "Limits", "Outcome", "RunResult", "Sandbox", "TestOutcome", "TestReport", "TestResult",
-    "default_sandbox", "isolation", "run_tests", "split_tests",
+    "default_sandbox", "isolation", "run_tests", "show_packages",
+    "split_tests",
 ]  # fmt: skip

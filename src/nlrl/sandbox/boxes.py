@@ -1,6 +1,6 @@
 """Starts a zygote in a box: bubblewrap where it works, else Landlock, else a refusal. Never bare.
 
-    box = start_box(None, packages=(), preload=())
+    box = start_box(None, Visible())
     box.isolation      Isolation("bubblewrap", walled=True, ...)
     box.control        the socket to its zygote
 
@@ -16,14 +16,15 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from nlrl.core import SandboxUnavailable
 from nlrl.sandbox import bubblewrap
-from nlrl.sandbox.interpreter import interpreter_files
+from nlrl.sandbox.interpreter import interpreter_files, open_to_all
 from nlrl.sandbox.memory_file import memory_file
+from nlrl.sandbox.packages import Visible
 from nlrl.sandbox.results import Isolation
 
 START_S = 30.0  # a cold disk and a busy machine included
@@ -83,11 +84,9 @@ class _Way:
     walls: bool = False
 
 
-def start_box(kind: str | None, packages: Sequence[str] = (), preload: Sequence[str] = ()) -> Box:
+def start_box(kind: str | None, visible: Visible) -> Box:
     """Start a zygote in the best box that works here, or in one of this `kind` ("bubblewrap", "landlock").
 
-    packages  directories shown to programs and put on their module search path
-    preload   modules imported before the first job
     Raises SandboxUnavailable with all reasons and the next step.
     """
     if sys.platform != "linux":
@@ -100,7 +99,7 @@ def start_box(kind: str | None, packages: Sequence[str] = (), preload: Sequence[
         if kind is not None and way.kind != kind:
             continue
         try:
-            return _start(way, packages, preload, failures)
+            return _start(way, visible, failures)
         except BoxFailed as failure:
             failures.append(str(failure))
     raise SandboxUnavailable(
@@ -123,21 +122,22 @@ def _ways(failures: list[str]) -> Iterator[_Way]:
     yield _Way("landlock")
 
 
-def _start(way: _Way, packages: Sequence[str], preload: Sequence[str], failures: list[str]) -> Box:
+def _start(way: _Way, visible: Visible, failures: list[str]) -> Box:
     files = interpreter_files()
-    root = os.geteuid() == 0
-    as_nobody = root and bubblewrap.knows_nobody() and files.open_to_all(parents=way.kind == "landlock")
+    root, landlock = os.geteuid() == 0, way.kind == "landlock"
+    as_nobody = root and bubblewrap.knows_nobody() and files.open_to_all(parents=landlock)
+    as_nobody = as_nobody and all(open_to_all(Path(path), parents=landlock) for path in visible.paths)
     # -B -S -s -P: nothing is written, no site-packages, no current directory. Not -I: the hash seed must be heard.
     python = [str(files.executable), "-B", "-S", "-s", "-P", "-X", "utf8", "-c", _BOOT]
     config = {
         "walls": way.walls,
-        "landlock": way.kind == "landlock",
-        "readable": [*map(str, files.openable()), *packages, "/dev/urandom", "/dev/null"],
+        "landlock": landlock,
+        "readable": [*map(str, files.openable()), *visible.paths, "/dev/urandom", "/dev/null"],
         "nobody": bubblewrap.NOBODY if as_nobody else None,
-        "scratch": bubblewrap.scratch(packages),
+        "scratch": bubblewrap.scratch(visible.paths),
         "parent": os.getpid(),
-        "packages": list(packages),
-        "preload": list(preload),
+        "packages": list(visible.folders),
+        "preload": list(visible.preload),
     }
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     errors = memory_file(b"", "errors", sealed=False)
@@ -149,7 +149,7 @@ def _start(way: _Way, packages: Sequence[str], preload: Sequence[str], failures:
             command = python
             if way.kind == "bubblewrap":
                 before = bubblewrap.command(
-                    way.bwrap, proc=way.walls, packages=packages, environment=_ENVIRONMENT, mapping=mapping
+                    way.bwrap, proc=way.walls, packages=visible.paths, environment=_ENVIRONMENT, mapping=mapping
                 )
                 command = [*before, *python]
             process = subprocess.Popen(

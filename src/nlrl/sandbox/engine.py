@@ -22,7 +22,8 @@ from nlrl.sandbox.boxes import start_box
 from nlrl.sandbox.jobs import BoxLost, Job, JobEnd, ZygoteClient
 from nlrl.sandbox.limits import Limits
 from nlrl.sandbox.memory_file import memory_file
-from nlrl.sandbox.outcomes import run_outcome, test_results
+from nlrl.sandbox.outcomes import invalid_results, run_outcome, test_results
+from nlrl.sandbox.packages import Visible, missing_imports, missing_message
 from nlrl.sandbox.reader import PipeReader
 from nlrl.sandbox.results import Isolation, RunResult, TestOutcome, TestReport
 
@@ -36,8 +37,8 @@ T = TypeVar("T")
 class Engine:
     """Zygotes, and the runs in them. Belongs to one event loop."""
 
-    def __init__(self, slots: int, kind: str | None, packages: Sequence[str], preload: Sequence[str]):
-        self._kind, self._packages, self._preload = kind, packages, preload
+    def __init__(self, slots: int, kind: str | None, visible: Visible):
+        self._kind, self._visible = kind, visible
         self._slots = asyncio.Semaphore(slots)
         self._zygotes: dict[str, ZygoteClient] = {}
 
@@ -61,6 +62,9 @@ class Engine:
         """All checks against one program, in order."""
         if not checks:
             return TestReport(False, (), 0.0, self._zygote("worker").box.isolation.kind)
+        if missing := missing_imports([setup, *checks], self._visible):  # before anything is run
+            results = invalid_results(checks, missing_message(missing))
+            return TestReport(False, results, 0.0, self._zygote("worker").box.isolation.kind)
         order: dict[str, object] = {"setup": setup, "checks": list(checks), "entry_point": entry_point}
         return await self._run(lambda: self._tests(source, order, checks, limits))
 
@@ -83,7 +87,7 @@ class Engine:
             zygote.close()
             zygote = None
         if zygote is None:
-            box = start_box(self._kind, self._packages, self._preload)
+            box = start_box(self._kind, self._visible)
             zygote = self._zygotes[side] = ZygoteClient(box, asyncio.get_running_loop())
         return zygote
 

@@ -34,9 +34,15 @@ class InterpreterFiles:
     def open_to_all(self, *, parents: bool) -> bool:
         """Whether a user who owns none of it could read it; with `parents`, also reach it (below /root none can)."""
         library = next(p for path in self.shown for p in (path, path / _version()) if (p / "os.py").exists())
-        if library.stat().st_mode & 0o005 != 0o005 or not (library / "os.py").stat().st_mode & 0o004:
-            return False
-        return not parents or all(parent.stat().st_mode & 0o001 for parent in library.parents)
+        return open_to_all(library, parents=parents) and open_to_all(library / "os.py", parents=False)
+
+
+def open_to_all(path: Path, *, parents: bool) -> bool:
+    """Whether a user who owns nothing could read this file or list this folder; with `parents`, also reach it."""
+    needed = 0o005 if path.is_dir() else 0o004
+    if path.stat().st_mode & needed != needed:
+        return False
+    return not parents or all(parent.stat().st_mode & 0o001 for parent in path.parents)
 
 
 def _version() -> str:

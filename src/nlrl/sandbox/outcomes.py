@@ -50,6 +50,11 @@ def test_results(
     return tuple(results)
 
 
+def invalid_results(checks: Sequence[str], message: str) -> tuple[TestResult, ...]:
+    """The same for each check: it cannot be run."""
+    return tuple(TestResult(_name(check), TestOutcome.INVALID, message) for check in checks)
+
+
 test_results.__test__ = False  # type: ignore[attr-defined]  # its name is no test's: for pytest
 
 

@@ -26,6 +26,7 @@ from typing import Any, Literal, TypeVar
 from nlrl.core import CodeTests
 from nlrl.sandbox.engine import Engine
 from nlrl.sandbox.limits import Limits
+from nlrl.sandbox.packages import missing_imports, visible_packages
 from nlrl.sandbox.results import Isolation, RunResult, TestReport
 
 T = TypeVar("T")
@@ -38,8 +39,9 @@ class Sandbox:
     limits     default bounds of a run
     workers    runs at once (default: one a processor); more wait for their turn
     isolation  "bubblewrap" or "landlock" to insist on one; None takes the better one that works
-    packages   directories (a venv's site-packages) that programs may import from, read only; by default none
-    preload    modules of those, or of the standard library, to import once instead of in each run
+    packages   what programs and tests may import beside the standard library, read-only: names of installed packages
+               ("numpy"), or folders of modules; by default none
+    preload    modules to import once instead of in each run; named packages are anyway
 
     Boxes start at the first run. Close it (or use `with`, `async with`), or it ends with the process.
     """
@@ -57,11 +59,15 @@ class Sandbox:
             raise ValueError(f"workers must be at least 1, got {workers}")
         self.limits = limits or Limits()
         self._workers = workers or os.cpu_count() or 1
-        self._settings = (isolation, tuple(os.path.realpath(p) for p in packages), tuple(preload))
+        self._settings = (isolation, visible_packages(packages, preload))
         self._lock = threading.Lock()
         self._thread: _LoopThread | None = None
         self._engine = Engine(self._workers, *self._settings)
         self._closed = False
+
+    def missing_imports(self, tests: CodeTests) -> list[str]:
+        """Packages that the tests import and that this sandbox does not show: with these they cannot be run."""
+        return missing_imports([tests.setup, *tests.checks], self._settings[1])
 
     async def run_python(self, source: str, *, stdin: str = "", limits: Limits | None = None) -> RunResult:
         """Run a whole program as `__main__`. Raises SandboxUnavailable where there is no isolation."""
@@ -180,6 +186,7 @@ def _close_all() -> None:
 
 
 _shared: Sandbox | None = None
+_shared_packages: tuple[str, ...] = ()
 _shared_lock = threading.Lock()
 
 
@@ -188,8 +195,19 @@ def default_sandbox() -> Sandbox:
     global _shared
     with _shared_lock:
         if _shared is None:
-            _shared = Sandbox()
+            _shared = Sandbox(packages=_shared_packages)
         return _shared
+
+
+def show_packages(packages: Sequence[str]) -> None:
+    """Let the programs and tests of `default_sandbox` import these. Raises UserError for what is not installed."""
+    global _shared, _shared_packages
+    visible_packages(packages)
+    with _shared_lock:
+        if tuple(packages) != _shared_packages and _shared is not None:
+            _shared.close()
+            _shared = None
+        _shared_packages = tuple(packages)
 
 
 def isolation() -> Isolation:

@@ -15,6 +15,7 @@ from nlrl.core import CodeTests, SandboxUnavailable
 from nlrl.sandbox import Sandbox, boxes, bubblewrap, isolation, run_tests
 from nlrl.sandbox.box import landlock
 from nlrl.sandbox.interpreter import interpreter_files
+from nlrl.sandbox.packages import Visible
 
 RIGHT, TESTS = "def f(x): return x + 1", CodeTests(("assert f(1) == 2",))
 
@@ -58,7 +59,7 @@ def test_no_bubblewrap_at_all(monkeypatch: pytest.MonkeyPatch, opened: Callable[
 def test_another_system_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(SandboxUnavailable, match="needs Linux"):
-        boxes.start_box(None)
+        boxes.start_box(None, Visible())
 
 
 def test_a_box_without_walls_around_its_jobs(monkeypatch: pytest.MonkeyPatch, opened: Callable[..., Sandbox]) -> None:

@@ -49,7 +49,7 @@ class Zygote:
 
     config: walls (try namespaces), landlock (give up the file system), readable (paths, for Landlock), parent (the
     host's process id, for Landlock), nobody (the user that root's jobs become, or None), scratch (path), packages
-    (directories), preload (modules)
+    (folders of modules), preload (modules)
     """
 
     def __init__(self, control: socket.socket, config: dict[str, Any]):
@@ -89,18 +89,20 @@ class Zygote:
     def _prepare(self) -> str | Job:
         """Preload, give up what is not needed, try the walls. Why there are no walls, "" if there are."""
         config = self._config
+        os.environ.clear()
+        os.environ.update(HOME=config["scratch"], TMPDIR=config["scratch"], LANG="C.UTF-8", OPENBLAS_NUM_THREADS="1")
         sys.path.extend(config["packages"])
         for name in (*PRELOADED, *config["preload"]):
             importlib.import_module(name)
         site.setquit()  # `exit()` and `quit()`, which -S leaves out
-        os.environ.clear()
-        os.environ.update(HOME=config["scratch"], TMPDIR=config["scratch"], LANG="C.UTF-8", OPENBLAS_NUM_THREADS="1")
         if config["landlock"]:
             if config["nobody"] is not None:
                 confine.change_user(config["nobody"])
             confine.die_with_parent(config["parent"])  # after the change of user, which clears it
             confine.no_new_privileges()
             landlock.restrict(config["readable"], ("/dev/null",))
+            partly = set(config["packages"]) - set(config["readable"])  # what is not shown of these is not there
+            sys.path[:] = [path for path in sys.path if path not in partly]
         if not config["walls"]:
             return "not asked for"
         self._proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)
