@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from nlrl.cli.datafiles import DataFiles, data_options
 from nlrl.cli.frame import Group
 
 _SHOWN = 10  # lines with a mistake that are named
@@ -69,13 +70,13 @@ def import_(file: Path, path: str | None, name: str | None) -> None:
 @click.argument("source")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--bank", "path", help="The bank to read from.  Not needed for a run.  [env: NLRL_BANK]")
-@click.option("-d", "--data", multiple=True, help="For a model's name: the problems its samples were drawn for.")
-def export(source: str, file: Path, path: str | None, data: tuple[str, ...]) -> None:
+@data_options(required=False, about="For a model's name: the problems its samples were drawn for.")
+def export(source: str, file: Path, path: str | None, data: DataFiles) -> None:
     """Write the samples of SOURCE (a run, panel:NAME, or a model in the bank) to FILE as JSON lines."""
     from nlrl.benchmark import export_panels
     from nlrl.cli.openers import open_bank, open_existing_bank, open_problems
 
-    problems = open_problems(data, None, path)
+    problems = open_problems(data, None, path, graded=False)
     a_run = (Path(source) / "config.json").is_file()
     with open_bank("none") if a_run else open_existing_bank(path) as samples:
         count, drawn = asyncio.run(export_panels(samples, source, file, problems=problems))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nlrl.cli.budgets import format_budget, parse_budget
+from nlrl.cli.datafiles import DataFiles, data_options
 from nlrl.cli.failures import FAILED, INTERRUPTED
 from nlrl.cli.frame import Command
 from nlrl.strategies import parse_strategy
@@ -40,7 +41,7 @@ _SAMPLES = 8
         nlrl bench --data triviaqa.jsonl --second-look http://localhost:8000/v1#Qwen/Qwen2.5-7B-Instruct
     """,
 )
-@click.option("-d", "--data", multiple=True, required=True, help="A data set by name or path; may be repeated.")
+@data_options
 @click.option("-s", "--strategy", "strategies", multiple=True, help="May be repeated.  [default: three common ones]")
 @click.option("-b", "--budget", help="Per problem and strategy, such as tokens=4k,calls=16,seconds=30.")
 @click.option("-k", "--samples", type=int, help="Attempts per problem that all strategies share, for the curves.")
@@ -57,7 +58,7 @@ _SAMPLES = 8
 @click.option("--concurrency", type=int, default=4, show_default=True, help="Problems in flight.")
 @click.option("--bank", help="A file that keeps every sample, or none.  [default: OUT/bank.sqlite; env: NLRL_BANK]")
 def bench(
-    data: tuple[str, ...],
+    data: DataFiles,
     strategies: tuple[str, ...],
     budget: str | None,
     samples: int | None,
@@ -94,7 +95,7 @@ def bench(
         strategies, samples = _STRATEGIES, _SAMPLES
     config = RunConfig(
         strategies=strategies,
-        data=" ".join(data),
+        data=str(data),
         model=model or "",
         budget=parse_budget(budget),
         samples=samples,
@@ -129,7 +130,7 @@ def bench(
 async def _run(
     config: RunConfig,
     policy: LanguagePolicy | None,
-    data: tuple[str, ...],
+    data: DataFiles,
     limit: int | None,
     prices: str | None,
     path: Path,
@@ -141,7 +142,7 @@ async def _run(
     from nlrl.cli.progress import bench_view
     from nlrl.cli.solve import load
 
-    problems = open_problems(data, limit, bank, warn=lambda text: click.echo(text, err=True))
+    problems = open_problems(data, limit, bank, tell=lambda text: click.echo(text, err=True))
     model = open_model(config.model or None, problems, bank, prices)
     looker = model
     try:
@@ -192,7 +193,8 @@ def default_out(config: RunConfig, limit: int | None) -> Path:
     """A directory named after the settings, so that the same command finds its own run again."""
     settings = repr((config.settings(), config.data, config.model, limit, format_budget(config.budget)))
     digest = hashlib.sha256(settings.encode("utf-8", "surrogatepass")).hexdigest()[:6]
-    names = [re.sub(r"[^\w.-]+", "-", Path(text).stem if "/" in text else text) for text in config.data.split()]
+    sets = config.data.split(" (")[0].split()  # behind them stands which columns were chosen
+    names = [re.sub(r"[^\w.-]+", "-", Path(text).stem if "/" in text else text) for text in sets]
     model = re.sub(r"[^\w.-]+", "-", config.model) or "default"
     return Path("runs", f"{'+'.join(names)[:60]}-{model[-40:]}-{digest}")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nlrl.cli.datafiles import DataFiles, data_options
 from nlrl.cli.frame import Command
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _LINE_EVERY_S = 10.0
         nlrl solve --strategy "auto(policy='runs/math-policy/policy.json')" "What is 17 + 25?"
     """,
 )
-@click.option("-d", "--data", multiple=True, required=True, help="A data set by name or path; may be repeated.")
+@data_options
 @click.option("-m", "--model", envvar="NLRL_MODEL", help="A model; see: nlrl models list.  [env: NLRL_MODEL]")
 @click.option("-k", "--samples", type=click.IntRange(min=2), default=16, show_default=True, help="Per problem.")
 @click.option("-s", "--strategy", "strategies", multiple=True, help="To choose between.  [default: votes, best-of-N]")
@@ -54,7 +55,7 @@ _LINE_EVERY_S = 10.0
 @click.option("--bank", help="A file that keeps every sample.  [default: OUT/bank.sqlite; env: NLRL_BANK]")
 @click.option("--prices", help="Of a server: money per million prompt and completion tokens, such as 0.15,0.60.")
 def calibrate(
-    data: tuple[str, ...],
+    data: DataFiles,
     model: str | None,
     samples: int,
     strategies: tuple[str, ...],
@@ -107,7 +108,7 @@ def calibrate(
 
 
 async def _run(
-    data: tuple[str, ...], model: str | None, samples: int, strategies: tuple[str, ...], caps: tuple[int, ...],
+    data: DataFiles, model: str | None, samples: int, strategies: tuple[str, ...], caps: tuple[int, ...],
     probe: int, bins: int, verifier: str, limit: int | None, out: Path, temperature: float | None,
     max_tokens: int | None, seed: int, bank: str | None, prices: str | None, console: Console,
 ) -> tuple[Calibration, int | None]:  # fmt: skip
@@ -116,7 +117,7 @@ async def _run(
     from nlrl.scaling.calibrate import calibrate as run
 
     drawing = sampling(temperature, max_tokens)
-    problems = open_problems(data, limit, bank, warn=lambda text: click.echo(text, err=True))
+    problems = open_problems(data, limit, bank, tell=lambda text: click.echo(text, err=True))
     opened = open_model(model or None, problems, bank, prices)
     try:
         await load(opened, console)
@@ -124,7 +125,7 @@ async def _run(
         with open_bank(bank, out / "bank.sqlite") as kept:
             done = await run(
                 problems, opened, bank=kept, samples=samples, strategies=strategies, caps=caps, probe=probe, bins=bins,
-                verifier=verifier, sampling=drawing, source=" ".join(data), seed=seed, on_progress=_Teller(console),
+                verifier=verifier, sampling=drawing, source=str(data), seed=seed, on_progress=_Teller(console),
             )  # fmt: skip
             return done, opened.can.parameters
     finally:

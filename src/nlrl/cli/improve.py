@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nlrl.cli.budgets import format_budget, parse_budget
+from nlrl.cli.datafiles import DataFiles, data_options
 from nlrl.cli.frame import Command
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ PICTURE, PAGE = "learning.png", "report.html"
         nlrl improve --data builtin:math --model stochastic:0.6 --seeds 3
     """,
 )
-@click.option("-d", "--data", multiple=True, required=True, help="A data set by name or path; may be repeated.")
+@data_options
 @click.option("-i", "--iterations", type=click.IntRange(min=0), default=4, show_default=True, help="Proposals to try.")
 @click.option("-m", "--model", envvar="NLRL_MODEL", help="A model; see: nlrl models list.  [env: NLRL_MODEL]")
 @click.option("--critic", help="The model that reads attempts and proposes.  [default: the same]")
@@ -57,7 +58,7 @@ PICTURE, PAGE = "learning.png", "report.html"
 @click.option("--bank", help="A file that keeps every sample.  [default: OUT/bank.sqlite; env: NLRL_BANK]")
 @click.option("--prices", help="Of a server: money per million prompt and completion tokens, such as 0.15,0.60.")
 def improve(
-    data: tuple[str, ...], iterations: int, model: str | None, critic: str | None, reward_models: tuple[str, ...],
+    data: DataFiles, iterations: int, model: str | None, critic: str | None, reward_models: tuple[str, ...],
     strategy: str, budget: str | None, start: Path | None, minibatch: int, validation: float, samples: int,
     limit: int | None, out: Path, temperature: float | None, max_tokens: int | None, seed: int, seeds: int,
     concurrency: int, bank: str | None, prices: str | None,
@@ -89,7 +90,9 @@ def improve(
         from nlrl.language_rl.asking.improve_policy import improve_policy
         from nlrl.language_rl.asking.policy import load_language_policy
 
-        problems = open_problems(data, limit, bank, warn=lambda text: click.echo(text, err=True))
+        problems = open_problems(
+            data, limit, bank, tell=lambda text: click.echo(text, err=True), graded=not reward_models
+        )
         first = load_language_policy(start) if start else None
         opened = open_model(model or None, problems, bank, prices)
         reader = open_model(critic, problems, bank) if critic else None
@@ -148,14 +151,14 @@ def _teller(console: Console) -> Callable[[Entry], None]:
 
 
 def _write(
-    found: list[Improvement], problems: list[Problem], model: str, data: tuple[str, ...], limits: Budget, out: Path,
+    found: list[Improvement], problems: list[Problem], model: str, data: DataFiles, limits: Budget, out: Path,
     console: Console,
 ) -> None:  # fmt: skip
     from nlrl.core import MissingExtra
     from nlrl.language_rl.asking.page import save_page
     from nlrl.language_rl.asking.plot import save_png
 
-    runs, title = [f.iterations for f in found], f"{model} on {' '.join(data)}"
+    runs, title = [f.iterations for f in found], f"{model} on {data}"
     picture: Path | None = out / PICTURE
     try:
         save_png(title, runs, out / PICTURE)
@@ -164,7 +167,7 @@ def _write(
         picture = None
     facts = {
         "model": model,
-        "data": f"{' '.join(data)}, {len(problems)} problems",
+        "data": f"{data}, {len(problems)} problems",
         "budget": format_budget(limits) or "none",
         "spent": f"{sum(f.tokens for f in found):,} tokens",
         "replies that were no edit": str(sum(f.unparsed for f in found)),

@@ -15,9 +15,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlrl.core import BankError, Budget, Model, Prices, Problem, Sampling, UnknownName, UserError
+from nlrl.core import BankError, Budget, DataError, Model, Prices, Problem, Sampling, UnknownName, UserError
 
 if TYPE_CHECKING:
+    from nlrl.cli.datafiles import DataFiles
     from nlrl.compute import Bank
 
 PANEL = "panel:"  # before the name of an imported panel, as data and as model
@@ -85,16 +86,22 @@ def _recorded(spec: str, bank: str | None) -> Model:
 
 
 def open_problems(
-    names: Sequence[str], limit: int | None, bank: str | None, warn: Callable[[str], None] = lambda text: None
+    data: DataFiles,
+    limit: int | None,
+    bank: str | None,
+    tell: Callable[[str], None] = lambda text: None,
+    *,
+    graded: bool = True,
 ) -> list[Problem]:
     """The problems of every data set, at most `limit` of each; those of an imported panel come from the bank.
 
-    warn  is told of every row that cannot be used; the rest goes on
+    tell    is told what was read, with the first problem of each set, and of every row that is left out
+    graded  whether answers are to be graded: a set in which no problem has anything to grade by is then a DataError
     """
-    from nlrl.tasks.datasets import load_problems
+    from nlrl.tasks.datasets import as_read, read_problems
 
     problems: list[Problem] = []
-    for name in names:
+    for name in data.names:
         if name.startswith(PANEL):
             with open_existing_bank(bank) as recorded:
                 found = recorded.problems(name.removeprefix(PANEL))
@@ -102,13 +109,32 @@ def open_problems(
                     raise UnknownName(f"panel in the bank {recorded.path}", name, map(PANEL.__add__, recorded.panels()))
             problems += found[:limit]
             continue
-        loaded = load_problems(name, limit=limit)
+        loaded = read_problems(
+            name, limit=limit, question_column=data.question_column, answer_column=data.answer_column
+        )  # fmt: skip
+        if graded:
+            loaded.require_references()
+        for problem in loaded:
+            _check_constraints(problem)
+        for line in (loaded.about(), as_read(loaded.problems[0]), *(f"note: {note}" for note in loaded.notes)):
+            tell(line)
         for error in loaded.errors[:_SHOWN]:
-            warn(f"left out: {error}")
+            tell(f"left out: {error}")
         if len(loaded.errors) > _SHOWN:
-            warn(f"left out: {len(loaded.errors) - _SHOWN} more rows of {name}")
+            tell(f"left out: {len(loaded.errors) - _SHOWN} more rows of {name}")
         problems += loaded.problems
     return problems
+
+
+def _check_constraints(problem: Problem) -> None:
+    """A constraint that nobody can check is refused before a run, and not at its first answer."""
+    from nlrl.rewards.constraints import check
+
+    for constraint in problem.constraints:
+        try:
+            check("", constraint)
+        except DataError as error:
+            raise DataError(f"{problem.source}: {error}") from None
 
 
 def sampling(temperature: float | None, max_tokens: int | None, top_p: float | None = None) -> Sampling:

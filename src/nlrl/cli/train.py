@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nlrl.cli.datafiles import DataFiles, data_options
 from nlrl.cli.frame import Group
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def train() -> None:
         nlrl bench --data gsm8k.jsonl --strategy "best_of_n(n=8)" --verifier prm:gsm8k.prm.json
     """,
 )
-@click.option("-d", "--data", multiple=True, required=True, help="A data set by name or path; may be repeated.")
+@data_options
 @click.option("-m", "--model", envvar="NLRL_MODEL", help="A model; see: nlrl models list.  [env: NLRL_MODEL]")
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="The file to write.")
 @click.option("-k", "--rollouts", type=click.IntRange(min=1), default=4, show_default=True, help="Per step.")
@@ -56,7 +57,7 @@ def train() -> None:
 @click.option("--bank", help="A file that keeps every sample, or none.  [default: OUT.bank.sqlite; env: NLRL_BANK]")
 @click.option("--prices", help="Of a server: money per million prompt and completion tokens, such as 0.15,0.60.")
 def prm(
-    data: tuple[str, ...],
+    data: DataFiles,
     model: str | None,
     out: Path,
     rollouts: int,
@@ -96,14 +97,12 @@ def prm(
         raise
     for line in report_lines(file):
         click.echo(line)
-    click.echo(
-        f"\nWritten: {out}\nUse it:  nlrl bench --data {data[0]} --strategy 'best_of_n(n=8)' --verifier prm:{out}"
-    )
+    click.echo(f"\nWritten: {out}\nUse it:  nlrl bench {data.typed} --strategy 'best_of_n(n=8)' --verifier prm:{out}")
     return 0
 
 
 async def _train(
-    data: tuple[str, ...],
+    data: DataFiles,
     spec: str | None,
     limit: int | None,
     how: dict[str, Any],
@@ -122,7 +121,7 @@ async def _train(
     from nlrl.rewards.process_trees import write_prm
     from nlrl.training.rollouts import label_attempts
 
-    problems = open_problems(data, limit, bank, warn=lambda text: click.echo(text, err=True))
+    problems = open_problems(data, limit, bank, tell=lambda text: click.echo(text, err=True))
     model = open_model(spec or None, problems, bank, prices)
     try:
         await load(model, console)
@@ -138,7 +137,7 @@ async def _train(
     provenance: dict[str, Any] = {
         "nlrl": __version__,
         "model": model.name,
-        "data": " ".join(data),
+        "data": str(data),
         "asked": {name: value for name, value in how.items() if name != "concurrency"},
         "temperature": drawing.temperature,
         "max_tokens": drawing.max_tokens,

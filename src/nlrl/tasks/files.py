@@ -67,16 +67,22 @@ def _text(path: Path, name: str) -> str:
 def _is_lines(text: str, *, named: bool) -> bool:
     """Whether there is one JSON value a line, and not one in the whole file.
 
-    named  whether the file's name says that there is
+    named  whether the file's name says that there is: then a broken line is more likely than one object over many lines
     """
     lines = text.strip().split("\n", 2)
-    several = len(lines) > 1
+    if named and lines[0].startswith("{"):
+        return len(lines) == 1 or not _is_json(text)
+    if _is_json(lines[0]):
+        return len(lines) > 1
+    return len(lines) > 1 and all(line.lstrip().startswith('{"') for line in lines[:2])
+
+
+def _is_json(text: str) -> bool:
     try:
-        first = json.loads(lines[0])
+        json.loads(text)
     except (ValueError, RecursionError):
-        broken = all(line.lstrip().startswith('{"') for line in lines[:2])  # a row, and not the start of an object
-        return broken and (several or named)
-    return (isinstance(first, dict | list) and several) or (named and isinstance(first, dict))
+        return False
+    return True
 
 
 def _lines(text: str, path: Path) -> Iterator[Numbered]:
