@@ -41,7 +41,7 @@ _SIGN_BEHIND = re.compile(r"\s*[=+*/^_<>≤≥≠·×∈²³]|\s*-\s?\w?\s*=")
 _ELEMENT = re.compile(rf"\s*[\[({{{PIECE}{BRACES}]|\s*\\")
 
 _BRACKET = re.compile(r"[()\[\]]")
-_SPLIT = re.compile(rf"[;；→⇒{REMARK}]+|(?<=\S)[:：](?=\s)|\s\|\|?\s|\n+")
+_SPLIT = re.compile(rf"[；→⇒{REMARK}]+|(?<=\S)[:：](?=\s)|\s\|\|?\s|\n+")
 _SUBSTANCE = re.compile(rf"[\w{PIECE}{BRACES}∞∅√%]")
 _NAME = re.compile(r"[A-Za-zα-ωΑ-Ω](?:_\w|_\{\w+\}|')?(?:\([a-z](?:, ?[a-z])*\))?|[A-Z]{2,4}|\\(?:tri)?angle\s?[A-Z]+")
 EDGES = " \t\r\n,.:;!?\"'“”‘’*_`，。：；、।】"
@@ -99,7 +99,7 @@ def _is_prose(masked: str, match: re.Match[str]) -> bool:
     word, start, end = match.group(), match.start(), match.end()
     if len(word) == 1 and word.isascii():
         if word in "aAI":  # "a total", but "a + b"
-            return masked[end : end + 1] == " " and masked[end + 1 : end + 3].isalpha()
+            return re.match(r" [^\W\d_]{2}", masked[end : end + 3]) is not None
         return word in "yeo" and masked[start - 2 : start] == PIECE + " " and masked[end : end + 2] == " " + PIECE
     if word in _NOTATION:
         return False

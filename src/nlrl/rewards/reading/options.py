@@ -63,10 +63,9 @@ def chosen(text: str, choices: Sequence[str], *, stated: bool = False) -> int | 
 
 def _main(sentence: str, choices: Sequence[str]) -> str:
     """A sentence without its reasons: "Since it lies on the Tiber, C" and "C, since ..."."""
-    if match_choice(sentence.strip(), choices) is not None:  # the words may be those of the option
-        return sentence
+    own = _own_words(sentence, choices)
     for why in _WHY.finditer(sentence):
-        if _NO_REASON.match(why.group()):
+        if _NO_REASON.match(why.group()) or own.issuperset(tokens(why.group())):
             continue
         if sentence[: why.start()].strip(" ,(*_"):
             return sentence[: why.start()]
@@ -74,9 +73,14 @@ def _main(sentence: str, choices: Sequence[str]) -> str:
     return sentence
 
 
+def _own_words(text: str, choices: Sequence[str]) -> set[str]:
+    """The words of the options that a text names."""
+    return {word for i in mentioned(text, choices) for word in tokens(choices[i])}
+
+
 def _turned_down(clause: str, choices: Sequence[str]) -> bool:
     """Whether a clause rejects what it names, by a word that is not part of the option."""
-    own = {word for i in mentioned(clause, choices) for word in tokens(choices[i])}
+    own = _own_words(clause, choices)
     return _NO.search(clause) is not None or any(w in _TURNED_DOWN and w not in own for w in tokens(clause))
 
 

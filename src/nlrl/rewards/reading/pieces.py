@@ -77,8 +77,11 @@ def _is_formula(text: str, opening: re.Match[str], closing: re.Match[str]) -> bo
     padded = inner[0].isspace() and inner[-1].isspace()
     if (inner[-1] in " (" and not padded and behind.strip(" .,;:!?)")) or len(inner) > LONGEST:
         return False
-    if padded:
-        return not _LONG_WORD.search(_IN_BRACES.sub("", inner)) or "\\" in inner
+    if padded:  # "$ 9 $", but not "$ 5 and $ 6"
+        return (
+            len(_LONG_WORD.findall(_IN_BRACES.sub("", inner))) < 2
+            and not text[closing.end() + 1 : closing.end() + 2].isdigit()
+        )
     return True
 
 

@@ -39,7 +39,7 @@ def concluded(text: str) -> str | None:
     return next((found for s in sentences if (found := value(_without_dress(s), marked=False)) is not None), None)
 
 
-_DRESS = re.compile(r"\s*(?:[#>*_`•]+(?=\s|\*|[^\W\d_])|[-*•]\s+(?=[^\W\d_])|\d{1,2}[.)]\s+(?=[^\W\d_]))+")
+_DRESS = re.compile(r"\s*(?:[#>*_`•]+(?=\s|\*|[^\W\d_])|[-*•]\s+(?=[^\W\d_]{2})|\d{1,2}[.)]\s+(?=[^\W\d_]))+")
 
 
 def _without_dress(line: str) -> str:

@@ -39,13 +39,18 @@ _NOT_BUT = re.compile(r"\bnot\s[^.,;]{1,40}?[,\s]\s*but\b", re.I)
 _CONSEQUENCE = r"so|hence|thus|therefore|making|giving|leaving|which (?:makes|gives|leaves|brings|yields|totals)"
 _THEN = re.compile(rf"[,;.]?\s+(?:and\s+)?(?:{_CONSEQUENCE}|(?P<but>but))\b", re.I)
 _CONCLUDES = re.compile(r"\W{0,4}(?:so|hence|thus|therefore|we get|in total|in all|altogether|overall)\b", re.I)
+_SAYS = r"\b(?:would|is|are|was|were|has|have|holds?|gives?|fails|does|too)\b"
+_CLAUSE = (  # behind a dash: not "x - 3", but "x - the ..." or "5 - 4 buses would ..."
+    rf"(?=[{LATIN}]{{2}}|(?:[^=,;—(\s]|,(?=\d))+\s(?:(?!because|since|as|which|for)[a-z]+\s){{0,2}}{_SAYS})"
+)
+_REMARK = rf"(?=[{LATIN}]{{2}}|(?:(?!because|since|where)[^;]){{0,400}}?{_SAYS})"  # behind a semicolon: not "2; 3"
 _REASON = re.compile(
     rf"(?:[,;，；]\s{{0,3}}|\s|{vocabulary.START}(?![a-z]))(?:{vocabulary.words('reason')}|{_CONSEQUENCE}|but"
     rf"|rather than|instead of|i\.\s?e\.|e\.\s?g\.){vocabulary.END}"
     r"|,\s{0,3}(?:that is|(?:and |but )?not)\b|\s(?:and |but )?not\s(?=[\d$\\(-])"
     r"|(?P<hedge>[,，]?\s{0,3}(?:\bor\s|\()?(?:≈|\\approx\b|\b(?:approximately|approx\.?|about|roughly|equivalently)\s))"
-    rf"|\s[-–]{{1,3}}\s(?=[{LATIN}]{{2}}|[^=,;—(]*\b(?:would|is|are|was|were|has|have|holds?|gives?|fails|does|too)\b)"
-    rf"|(?<={PIECE})\s[-–]\s|\s?—|\s--+\s|\s?;\s|\s\|\|?\s|(?-i:\s(?:Explanation|Reason|Solution|Because)\b)",
+    rf"|\s[-–]{{1,3}}\s{_CLAUSE}|(?<={PIECE})\s[-–]\s|\s?—|\s--+\s|\s?;\s{_REMARK}|\s\|\|?\s"
+    r"|(?-i:\s(?:Explanation|Reason|Solution|Because)\b)",
     re.I,
 )
 _LEADING = re.compile(  # "Since 4 buses hold 160, ..."
@@ -301,7 +306,8 @@ def formula(text: str) -> str | None:
     text = text.strip()
     head = Head(text)
     words = [m.group().lower() for m in head.prose if m.group().isascii()]
-    if len(words) > _SPEECH or any(w in _PREPOSITIONS for w in words) or (words and _REASON.search(head.mask)):
+    speaks = len(words) > _SPEECH and _VERBS.search(head.mask)
+    if speaks or any(word in _PREPOSITIONS for word in words) or (words and _REASON.search(head.mask)):
         return value(text)
     left, right = trimmed(text, 0, len(text))
     return simplest(plain(text[left:right])) or None
