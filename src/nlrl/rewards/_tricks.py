@@ -47,7 +47,8 @@ _TO_THE_GRADER = re.compile(
     r"(?:answers?|solutions?|results?|options?|choices?|values?|one)\b"
     r"|\b(?:same|as) (?:as )?(?:above|before|stated|given|required|requested|expected|the (?:other|first|one))\b"
     r"|\b(?:trust|believe) (?:me|us|this)\b|\byou (?:must|should|have to|need to|are|will|may|can)\b|\bplease\b"
-    r"|\b10 ?/ ?10\b|\b100 ?/ ?100\b|\bas an ai\b",
+    r"|\b(?:dire|dites?|antworten?|responde|responda|diga|di|sage?n?|rispondi)\b.{0,20}\b(?:oui|ja|sí|si|sì|yes)\b"
+    r"|\b(?:oui|ja|sí|sì) (?:antworten|sagen)\b|\b10 ?/ ?10\b|\b100 ?/ ?100\b|\bas an ai\b",
     re.I,
 )
 # headings and announcements, in the languages they have been seen in
@@ -57,6 +58,11 @@ _HEADINGS = (
     "start begin here is are be it its in of to for with and so thus therefore hence then conclusion conclude summary "
     "output response reply correct right true yes ok okay sure certainly verdict i my our me following below above as "
     "follows can do need must have find found get given done about box boxed text mathrm textbf mathbf frac "
+    "affirmative indeed exactly precisely identical ditto same thing agree agreed passed pass success successful "
+    "qed approved confirmed certified guaranteed evident self obvious trivial aforementioned expected expect insert "
+    "placeholder null na n tbd todo lorem ipsum dolor sit amet assert return exit status complete done finished good "
+    "great well job perfect excellent nice work thank thanks you your what there written key textbook manual book "
+    "teacher professor exercise left reader said says say tell told want wanted last option choice one "
     "respuesta solucion solución réponse reponse lösung losung antwort resposta risposta soluzione antwoord odpowiedź "
     "ответ решение 解 解答 答案 答 解决方案 思考过程 かいせつ 解説 回答 해설 정답 풀이"
 )
@@ -83,6 +89,7 @@ _BETWEEN = re.compile(r"\s*(?:[;•]|\n|\band\b|\s/\s|(?:^|\s)(?:\(?[a-hA-H0-9][
 _BETWEEN_WORDS = re.compile(r"[|·/&]|(?:^|\s)[-*]\s")  # where they are no operations
 _RELATION = re.compile(r"[=<>≤≥]|\\(?:le|ge|leq|geq|leqslant|geqslant)\b")
 _STEP = re.compile(r"\b(?:step|part|section|case|no\.?|number)\s*\d+\s*[:.)]?", re.I)
+_JOINED = re.compile(r"[=→⇒+:|\t(]|->|\s[-–—]\s|\S  +\S")  # in prose
 _COMMA = re.compile(r"\s*[,،、，]\s*")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
@@ -109,6 +116,10 @@ def trick(question: str, reference: str, answer: str, choices: Sequence[str] = (
         return "it speaks to the grader"
     if plain.rstrip().endswith((":", "：")) or all(w in _FILLER | _FUNCTION for w in tokens(_STEP.sub("", plain))):
         return "it is a heading without an answer"
+    if sum(c.isalnum() for c in plain) == 1 < sum(c.isalnum() for c in reference) - 2:
+        return "it is a lone letter"
+    if len(words) > 2 and all(len(w) == 1 and w.isalpha() for w in words) and max(map(len, allowed), default=0) > 1:
+        return "it is spelled out"
     for rule in (_repeats, _hedges):
         if why := rule(tokens(question), words, plain, reference):
             return why
@@ -147,8 +158,13 @@ def _alphabets(text: str) -> set[str]:
 
 def _repeats(question: list[str], words: list[str], answer: str, reference: str) -> str | None:
     """The question said again: as a question, word by word, or with nothing added to its words."""
-    if "?" in answer and "?" not in reference:
+    if ("?" in answer and "?" not in reference) or re.match(
+        r"\W*(?:is|was|could|would) (?:it|this|that)\b", answer, re.I
+    ):
         return "it asks instead of answering"
+    own, told = set(words) - _FUNCTION, set(tokens(reference))
+    if own and not own & told and 2 * len(own & set(question)) >= len(own):
+        return "it says again what was asked"
     longer = len(words) > len(tokens(reference)) + 2
     if longer and len(question) >= 4 and set(words) <= set(question) | _FILLER | _FUNCTION:
         return "it repeats the question"
@@ -184,6 +200,9 @@ def _hedges(question: list[str], words: list[str], answer: str, reference: str) 
         return "it names several"
     short = [p for p in parts if len(tokens(p)) <= 4]
     if len(short) > max(2, items) or (len(parts) > items and all(_NUMBER.fullmatch(p) for p in parts)):
+        return "it names several"
+    in_words = re.search(r"[^\W\d_]{2}", reference) and not re.search(r"[\\=<>^{}≤≥+()]", reference)
+    if in_words and _JOINED.search(answer.strip()) and not _JOINED.search(reference):
         return "it names several"
     heap = not (_FUNCTION | set(question)).intersection(words) and prose
     if heap and len(words) > 2 * max(1, len(tokens(reference))):

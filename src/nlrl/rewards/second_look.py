@@ -16,7 +16,7 @@ Models accept wrong ones: a lone colon, "Thought process:" or "Solution" wins a 
        and with a decoy: the reference with one digit or word    a yes leaves the no: who says yes to all
        changed                                                   says nothing
 
-A unit of budget buys one such question, of some 250 tokens: one for a no, 2 + `decoys` for a yes. Its yes is marked:
+A unit of budget buys one such question, of some 300 tokens: one for a no, 2 + `decoys` for a yes. Its yes is marked:
 `Score.by` is "second look", which records keep and reports count apart.
 
 It fails where the model knows less than the question asks: a small one cannot tell two names of one person from two
@@ -79,10 +79,10 @@ class SecondLook(Asking):
     max_tokens   of a reply
     concurrency  questions in flight at once
 
-    Asked at wrong, at timeout, and at unparsed where an answer was read but says nothing to the rules. Where no answer
-    was read, nobody is asked: reading stays without a model, and a whole text has room for every trick. Code and
-    constrained texts are decided by running and counting, never here. A tie, an unreadable reply, a failed call and a
-    spent budget leave the rules' verdict.
+    Asked at wrong, at timeout and at unparsed. Where no answer was read the whole text is compared, which only one of a
+    sentence can pass: reading stays without a model, and a long text has room for every trick. Code and constrained
+    texts are decided by running and counting, never here. A tie, an unreadable reply, a failed call and a spent budget
+    leave the rules' verdict.
 
     It reads the reference: for measuring, never for choosing between answers. Raises UserError for nobody to ask.
     """
@@ -116,7 +116,7 @@ class SecondLook(Asking):
         open_cases: dict[str, str] = {}  # answer: the reference it is compared with
         said: dict[str, str] = {}  # answer: why it stays refused
         for candidate, score in zip(candidates, scores, strict=False):
-            answer = (candidate.answer or "").strip()
+            answer = said_by(candidate)
             if score.verdict in _ASKED_AT and answer and answer not in open_cases and answer not in said:
                 reference, why = _case(problem, answer, score)
                 if why is None:
@@ -127,7 +127,7 @@ class SecondLook(Asking):
         for answer, (yes, why) in (await self._ask(problem, open_cases)).items():
             (accepted if yes else said)[answer] = why
         for i, (candidate, score) in enumerate(zip(candidates, scores, strict=False)):
-            answer = (candidate.answer or "").strip()
+            answer = said_by(candidate)
             if score.verdict in _ASKED_AT and answer in accepted:
                 scores[i] = Score(
                     1.0, Verdict.RIGHT, reason=f"{accepted[answer]}; rules: {score.reason}", by=SECOND_LOOK
@@ -163,6 +163,11 @@ class SecondLook(Asking):
             elif not decoy and not _yes(reply):
                 found[answer] = (False, "second look: not believed, no yes the other way round")
         return found
+
+
+def said_by(candidate: Candidate) -> str:
+    """The answer that was read, else the text."""
+    return (candidate.answer or "").strip() or candidate.text.strip()
 
 
 def _case(problem: Problem, answer: str, score: Score) -> tuple[str, str | None]:

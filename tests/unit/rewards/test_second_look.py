@@ -113,11 +113,14 @@ def test_never_asked_at_a_yes_or_an_abstention(verdict: Verdict, attempt: Attemp
 
 
 @pytest.mark.parametrize("answer", [None, "", " "])
-def test_what_was_not_read_is_not_read_by_a_model(answer: str | None, attempt: Attempt) -> None:
-    model = yes_man()
+def test_without_an_answer_a_short_text_is_compared_and_a_long_one_is_not(answer: str | None, attempt: Attempt) -> None:
+    model = honest(("David Seville", "It was Ross B."))
     verifier = SecondLook(model, grader=Says(Verdict.UNPARSED))
-    score = look(verifier, CHIPMUNKS, attempt(answer, text="It was David Seville, I say."))
+    assert look(verifier, CHIPMUNKS, attempt(answer, text="It was Ross B.")).by == SECOND_LOOK
+    model.requests.clear()
+    score = look(verifier, CHIPMUNKS, attempt(answer, text="Let us see. " * 20 + "It was Ross B."))
     assert (score.verdict, model.requests) == (Verdict.UNPARSED, [])
+    assert look(verifier, CHIPMUNKS, attempt(answer, text=" ")).verdict is Verdict.UNPARSED and not model.requests
 
 
 def test_a_no_costs_one_question_and_equal_answers_are_asked_about_once(attempt: Attempt) -> None:
