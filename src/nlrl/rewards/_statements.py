@@ -50,15 +50,8 @@ _ALSO_KNOWN = re.compile(
     r"\b(?:known|called|aka|a\.k\.a|named|name|nicknamed|formerly|née|born|alias|ie|i\.e)\b|\(", re.IGNORECASE
 )
 _PARTS = re.compile(r"\s*,\s*(?:and\s+)?|\s+and\s+|\s*&\s*", re.IGNORECASE)
-_MONTH = re.compile(r"\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b", re.IGNORECASE)
 COPULA = word_set("is was are were")
 _VERBS = COPULA | word_set("be been has had have did does do can could would will may might became said means")
-_OTHER_WORDS = word_set(
-    "who which that whose because since where when while but although not also so or than then if after before during "
-    "about around under over between through about called known named own his her their its this these he she it they "
-    "all both each any other another most more very just only still first last new old great famous large small big "
-    "i you we there here such many much some one like via per against upon within without until using based"
-)
 _KIN = re.compile(
     r"\b((?:wife|husband|son|daughter|brother|sister|father|mother|parent|friend|rival|pupil|student|successor|widow|fan"
     r"|predecessor|colleague|cousin|assistant|opposite|enemy)s?) of(?: \w+)?$",
@@ -67,7 +60,6 @@ _KIN = re.compile(
 _ITEM = r"[\w'-]+(?: [\w'-]+)?"
 _LIST_BEHIND = re.compile(rf"^,\s+{_ITEM}(?:,\s+{_ITEM})*,?\s+(?:and|or)\s+\w|^,\s+{_ITEM},\s+{_ITEM}[.!]?$")
 _LIST_BEFORE = re.compile(rf"(?:^|\W){_ITEM},\s+(?:{_ITEM},\s+)*(?:and|or)\s+(?:the |an? )?$|{_ITEM},\s+{_ITEM},\s+$")
-_HEDGE = re.compile(r"\b(?:perhaps|maybe|possibly|probably|could be|might be)\b", re.IGNORECASE)
 _NO_NAMES = word_set("they there it he she this that these those one some many in on at during after before")
 
 
@@ -398,28 +390,6 @@ def of_the_question(question: Question, found: Found) -> bool:
     return not (found.end == len(words) and found.start > 0 and words[found.start - 1].key in COPULA)
 
 
-def another_number(question: Question, found: Found) -> bool:
-    """A number, but not the first that the sentence adds to the question; days before a year do not count."""
-    if not found.words[0].key[0].isdigit() or len(found.words) > 2:
-        return False
-    words = found.sentence.words[: found.end]
-    return any(
-        w.key[0].isdigit() and w.key not in question.stems and not _MONTH.search(_text(words[max(0, i - 1) : i + 2]))
-        for i, w in enumerate(words[: found.start])
-    )
-
-
-def compound(question: Question, found: Found) -> bool:
-    """The first part of a compound noun: "lion" in "lion tamer"."""
-    words = found.sentence.words
-    if found.words[-1].capital or found.words[0].key[0].isdigit() or found.end == len(words):
-        return False
-    behind = words[found.end]
-    if behind.gap.strip() or behind.key in SMALL_WORDS | _VERBS | _OTHER_WORDS or behind.key[0].isdigit():
-        return False
-    return not (behind.key.endswith(("ly", "ed", "ing")) or set(phrase(behind.text).stems) <= question.stems)
-
-
 def of_another(question: Question, found: Found) -> bool:
     """Somebody or something of the reference: "Newton's wife", "the wife of Isaac Newton"."""
     words = found.sentence.words
@@ -447,20 +417,6 @@ def listed_words(question: Question, found: Found) -> bool:
     return bool(_LIST_BEHIND.search(behind) or _LIST_BEFORE.search(before))
 
 
-def hedged(question: Question, found: Found) -> bool:
-    """One of several guesses: "perhaps Paris, perhaps Lyon"."""
-    return len(_HEDGE.findall(found.sentence.text)) > 1
-
-
-def later_date(question: Question, found: Found) -> bool:
-    """A date, but not the first that the sentence adds to the question."""
-    if only_date(_text(found.words)) is None:
-        return False
-    first = next((t for t in map(phrase, date_texts(found.sentence.text)) if not set(t.stems) <= question.stems), None)
-    return first is not None and not set(first.stems) & set(found.sentence.stems[found.start : found.end])
-
-
 GUARDS: tuple[Guard, ...] = (
-    longer_name, negated, one_of_several, another_answer, another_subject, of_the_question, another_number,
-    compound, of_another, listed_words, hedged, later_date,
+    longer_name, negated, one_of_several, another_answer, another_subject, of_the_question, of_another, listed_words,
 )  # fmt: skip

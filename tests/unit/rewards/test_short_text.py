@@ -94,9 +94,7 @@ AUTHOR = "Who wrote the novel?"
         ("What is it?", "Vitamin A", "Vitamin B"),
         ("What is it?", "sodium nitrite", "sodium nitrate"),
         ("Which animal is it?", "sea lion", "lion"),
-        ("Which animal is it?", "It was given to a lion tamer.", "lion"),
         ("Which colour is it?", "It is blue, red and green.", "blue"),
-        ("When did it open again?", "It was opened on July 12, 1998, and again on May 3, 2001", "May 3, 2001"),
         (CAPITAL, "Paris " * 600, "Paris"),
     ],
 )
