@@ -26,8 +26,8 @@ NAMES: dict[str, str] = {
     "question, if nothing else is": "input inputs text description sentence content",
     "reference": "answer reference ground_truth expected_answer gold gold_answer target targets final_answer "
     "correct_answer ideal reference_answer short_answer answers answer_key correct_option correct_choice correct "
-    "expected expected_output best_answer possible_answers answer_index answer_idx correct_index cop label output "
-    "response completion result truth solution reward_model a",
+    "expected expected_output best_answer possible_answers answers_spans answer_index answer_idx correct_index cop "
+    "label output response completion result truth solution reward_model a",
     "options": "choices options answer_choices answer_options multiple_choices endings alternatives mc1_targets "
     "target_scores",
     "wrong options": "incorrect_answers wrong_answers distractors incorrect_options",
@@ -81,6 +81,7 @@ class Row:
         self.fields = fields
         self.by_name = {folded(name): name for name in reversed(list(fields)) if isinstance(name, str)}
         self.taken: dict[str, str] = {}
+        self.read: set[str] = set()
         self.chosen = {role: _named(fields, column) for role, column in (chosen or {}).items()}
 
     def has(self, *names: str) -> bool:
@@ -95,8 +96,13 @@ class Row:
     def use(self, name: str) -> Any:
         """The same, and the column is noted as taken."""
         if (column := self.by_name.get(folded(name))) is not None:
-            self.taken[name] = column
+            self.note(name, column)
         return self.get(name)
+
+    def note(self, role: str, *columns: str) -> None:
+        """These columns hold what the role says."""
+        self.taken[role] = ", ".join(columns)
+        self.read.update(column.partition(".")[0] for column in columns)
 
     def take(self, role: str, besides: Collection[str] = (), kept: Collection[str] = ()) -> Any:
         """The value for a role, None if there is none; the column is noted as taken.
@@ -105,12 +111,13 @@ class Row:
         kept     texts that are values here, though they look like nothing ("None" among the options)
         """
         if role in self.chosen:
-            self.taken[role], value = self.chosen[role]
+            column, value = self.chosen[role]
+            self.note(role, column)
             return None if is_missing(value) and not (isinstance(value, str) and value in kept) else value
         for column in self.columns(role):
             value = plain(self.fields[column])
             if column not in besides and (not is_missing(value) or (isinstance(value, str) and value in kept)):
-                self.taken[role] = column
+                self.note(role, column)
                 return value
         return None
 
@@ -184,16 +191,18 @@ def likely_question(rows: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def likely_answer(rows: Sequence[Mapping[str, Any]], besides: Iterable[str]) -> str | None:
-    """The column that looks most like answers: values that differ, numbers before texts, short before long."""
+    """The column that looks most like answers: values that differ and do not just count the rows, numbers before texts,
+    short before long, the last before the first."""
     skip = {folded(name) for name in besides}
     columns = {name: values for name, values in _texts_by_column(rows).items() if folded(name) not in skip}
-    rest = [name for name in columns if not folded(name).endswith("id")]
 
-    def likeness(name: str) -> tuple[bool, bool, int]:
+    def likeness(name: str) -> tuple[bool, bool, bool, int]:
         values = columns[name]
-        return len(values) < 2 or len(set(values)) > 1, _numbers(values), -sum(map(len, values))
+        counts = folded(name).endswith("id") or folded(name) in ("nr", "no", "number", "index", "row", "")
+        counts |= len(values) > 1 and values in ([str(i) for i in range(n, n + len(values))] for n in (0, 1))
+        return not counts, len(values) < 2 or len(set(values)) > 1, _numbers(values), -sum(map(len, values))
 
-    return max(rest, key=likeness, default=None)
+    return max(reversed(columns), key=likeness, default=None)
 
 
 def _texts_by_column(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:

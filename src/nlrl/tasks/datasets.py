@@ -25,7 +25,7 @@ from typing import Any
 from nlrl.core import DataError, MissingExtra, Problem, TaskType, UnknownName, UserError
 from nlrl.tasks.columns import shown
 from nlrl.tasks.files import read_rows
-from nlrl.tasks.rows import Reader, expanded
+from nlrl.tasks.rows import NO_QUESTION, Reader, expanded
 
 _log = logging.getLogger("nlrl.tasks")
 
@@ -345,6 +345,8 @@ def _collect(
             problems.append(reader.problem(row, source=f"{name}:{number}"))
         except DataError as error:
             errors.append(DataError(str(error), path=where, line=number))
+    if not problems and errors and all(NO_QUESTION in str(error) for error in errors):
+        raise DataError(f"{NO_QUESTION} in any of its {_counted(len(errors), 'row')}. {reader.to_type()}", path=name)
     if not problems:
         first = f" First error: {errors[0]}" if errors else " It is empty."
         raise DataError(f"no usable row.{first}", path=name)

@@ -48,7 +48,10 @@ def options_of(row: Row) -> Options | None:
     value = row.take("options")
     if value is not None:
         return _listed(value, row.taken["options"])
-    return _from_columns(row) or _with_distractors(row)
+    options = _from_columns(row) or _with_distractors(row)
+    if options is not None:
+        row.note("options" if options.right is None else "wrong options", *options.columns)
+    return options
 
 
 # --- shapes ----------------------------------------------------------------------------------------------------------
@@ -149,7 +152,9 @@ def _with_distractors(row: Row) -> Options | None:
     """One column holds the right answer, others the wrong ones."""
     listed = row.take("wrong options")
     columns = [column for name, column in row.by_name.items() if _WRONG.fullmatch(name)]
-    wrong = texts_of(list_in(listed), row.taken["wrong options"]) if listed is not None else ()
+    wrong = texts_of(listed_in(listed), row.taken["wrong options"]) if listed is not None else ()
+    if wrong:
+        columns = [row.taken["wrong options"]]
     if not wrong:
         columns = sorted(columns, key=folded)
         wrong = tuple(_option(plain(row.fields[c]), c) for c in columns if not is_missing(row.fields[c]))
@@ -169,7 +174,7 @@ def _with_distractors(row: Row) -> Options | None:
 # --- one cell --------------------------------------------------------------------------------------------------------
 
 _LABEL = re.compile(r"\s*(?:\(?([A-Za-z]|\d{1,2})[).:]|\[([A-Za-z])\])\s*")
-_INLINE_LABEL = re.compile(r"(?:(?<=\s)|^)\(?([A-J])[).:]\s*")
+_INLINE_LABEL = re.compile(r"(?:(?<=\s)|(?<=^))\(?([A-Ja-j])\s?[).:]\s*")
 
 
 def _in_one_text(text: str, column: str) -> Any:
@@ -177,13 +182,15 @@ def _in_one_text(text: str, column: str) -> Any:
     value = list_in(text)
     if not isinstance(value, str):
         return value
-    marks = list(_INLINE_LABEL.finditer(text))
-    if len(marks) >= 2 and [m[1] for m in marks] == list(_letters(len(marks))) and not text[: marks[0].start()].strip():
+    marks: list[re.Match[str]] = []
+    for match in _INLINE_LABEL.finditer(text):
+        if match[1].upper() == _letters(len(marks) + 1)[-1]:
+            marks.append(match)
+    if len(marks) >= 2 and not text[: marks[0].start()].strip():
         ends = [m.start() for m in marks[1:]] + [len(text)]
         return [text[m.end() : end].strip(" \n\t;,|") for m, end in zip(marks, ends, strict=True)]
-    for separator in ("\n", "|", ";"):
-        if separator in text.strip():
-            return [part.strip() for part in text.split(separator) if part.strip()]
+    if isinstance(parts := listed_in(text), list):
+        return parts
     raise DataError(
         f"the choices in {column!r} must be a list of texts; seen: {shown(text)}. "
         'Write them as ["red", "blue"], as red | blue, or in columns of their own: A, B, C'
@@ -202,6 +209,16 @@ def list_in(text: Any) -> Any:
         return ast.literal_eval(re.sub(r"""(?<=['"])\s+(?=['"])""", ", ", text.strip()))
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return text
+
+
+def listed_in(text: Any) -> Any:
+    """The same, or texts that are separated by lines, | or ;"""
+    value = list_in(text)
+    if isinstance(value, str):
+        for separator in ("\n", "|", ";"):
+            if separator in value.strip():
+                return [part.strip() for part in value.split(separator) if part.strip()]
+    return value
 
 
 def _without_labels(texts: Sequence[str]) -> tuple[str, ...]:

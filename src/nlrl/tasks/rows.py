@@ -17,11 +17,12 @@ from typing import Any
 from nlrl.core import CodeTests, DataError, Problem, TaskType
 from nlrl.tasks.chats import chat_of, messages_in
 from nlrl.tasks.columns import Row, folded, is_missing, likely_answer, likely_question, plain, shown, text_of, texts_of
-from nlrl.tasks.options import Counting, Options, list_in, options_of, right_option
+from nlrl.tasks.options import Counting, Options, list_in, listed_in, options_of, right_option
 from nlrl.tasks.programs import SHAPES
 from nlrl.tasks.worked import result
 
 _LONG_REFERENCE = 200  # characters; beyond it a reference is a text to be compared whole, which is seldom wanted
+NO_QUESTION = "no question found"
 
 
 def problem_of(fields: Mapping[str, Any], *, source: str = "", task_type: TaskType | None = None) -> Problem:
@@ -59,6 +60,7 @@ class Reader:
         self.task_type = task_type
         self.counting = Counting()
         self._taken: dict[str, Counter[str]] = {}
+        self._read: set[str] = set()
         self._nothing: Counter[tuple[str, str]] = Counter()
         self._long = 0
         for fields in self.rows:
@@ -74,11 +76,10 @@ class Reader:
     @property
     def unread(self) -> tuple[str, ...]:
         """Columns that hold something and were not looked at, in their order."""
-        taken = {column.partition(".")[0] for counts in self._taken.values() for column in counts}
         seen = dict.fromkeys(
             n for fields in self.rows for n, v in fields.items() if isinstance(n, str) and not is_missing(v)
         )
-        return tuple(name for name in seen if name and name not in taken)
+        return tuple(name for name in seen if name and name not in self._read)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -98,15 +99,14 @@ class Reader:
         """Which columns there are, and the options that would name question and answer."""
         names = list(dict.fromkeys(n for fields in self.rows[:100] for n in fields if isinstance(n, str)))
         question = self.columns.get("question") or likely_question(self.rows)
-        taken = [column for counts in self._taken.values() for column in counts]
-        answer = likely_answer(self.rows, [*taken, question] if question else taken)
+        answer = likely_answer(self.rows, [*self._read, question] if question else self._read)
         seen = f"Its columns: {', '.join(names) or 'none'}."
         wanted = [("answer", answer)] if reference else [("question", question), ("answer", answer)]
         wanted = [(what, name) for what, name in wanted if name]
         if not wanted:
             return seen
         if any("?" in name or len(name) > 60 or name.isdigit() for name in names):
-            seen += " If that is a row already, put a first line with names before it: question,answer."
+            return f"{seen} If that is a row already, put a first line with the names of the columns before it."
         typed = " ".join(f"--{what}-column {_quoted(name)}" for what, name in wanted)
         python = ", ".join(f"{what}_column={name!r}" for what, name in wanted)
         return f"{seen} Say which to take, for example: {typed} (in Python: {python})."
@@ -122,6 +122,7 @@ class Reader:
         problem = shape(row, source) if shape and not self.chosen else self._general(row, source)
         for role, column in row.taken.items():
             self._taken.setdefault(role, Counter())[column] += 1
+        self._read |= row.read
         return problem
 
     def _general(self, row: Row, source: str) -> Problem:
@@ -158,9 +159,9 @@ class Reader:
             raise DataError(f"the question (column {named[0]!r}) is empty")
         role = "question, if nothing else is"
         if value is None and (value := row.take(role)) is not None:
-            row.taken["question"] = row.taken.pop(role)
+            row.note("question", row.taken.pop(role))
         if value is None:
-            raise DataError(f"no question found. {self.to_type()}")
+            raise DataError(f"{NO_QUESTION}. {self.to_type()}")
         column = row.taken["question"]
         context = _context(row)
         if (messages := messages_in(value)) is not None:
@@ -245,7 +246,7 @@ def _context(row: Row) -> str:
         if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
             value = "\n\n".join(value)
         if isinstance(value, str) and not is_missing(value):
-            row.taken["context"] = column
+            row.note("context", column)
             return value
     return ""
 
@@ -259,12 +260,15 @@ def _answer(row: Row, options: Options | None) -> tuple[Any, str]:
     return value, row.taken.get("reference", "")
 
 
+_LISTS = frozenset(("answers", "possibleanswers", "correctanswers", "acceptableanswers", "aliases", "answeraliases"))
+
+
 def _answers(value: Any, column: str) -> list[str]:
     """The answers in a value: one text, several, or an object that holds them."""
     if isinstance(value, bool):
         return ["yes" if value else "no"]
-    if isinstance(value, str) and folded(column) in ("answers", "possibleanswers", "correctanswers", "aliases"):
-        value = list_in(value)
+    if isinstance(value, str) and folded(column) in _LISTS:
+        value = listed_in(value)
     if (messages := messages_in(value)) is not None:
         value = [text for role, text in messages if role == "assistant"][-1:]
     if isinstance(value, Mapping):

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nlrl.core import DataError, Problem, TaskType
 from nlrl.tasks import Dataset, load_problems
@@ -112,6 +114,7 @@ def test_columns_a_to_c(tmp_path: Path, line: str, right: str) -> None:
         "A) red\nB) green",
         "(A) red (B) green",
         "A. red B. green",
+        "a ) red , b ) green",
         '{"A": "red", "B": "green"}',
     ],
 )
@@ -384,6 +387,79 @@ def test_too_few_and_too_many_values(tmp_path: Path) -> None:
     assert "more values than columns" in str(data.errors[0]) and "quot" in str(data.errors[0])
 
 
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 9)
+    | st.floats()
+    | st.sampled_from(["A", "red", "B) x", "", "None", "[1]"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["text", "label", "role", "content", "stem", "choices", "A"]), inner, max_size=3
+        )
+    ),
+    max_leaves=8,
+)
+COLUMNS = st.sampled_from(
+    [
+        "question",
+        "prompt",
+        "instruction",
+        "input",
+        "messages",
+        "choices",
+        "options",
+        "A",
+        "B",
+        "C",
+        "answer",
+        "answers",
+        "ideal",
+        "label",
+        "answerKey",
+        "cop",
+        "output",
+        "correct_answer",
+        "distractor1",
+        "incorrect_answers",
+        "reward_model",
+        "context",
+        "aliases",
+        "premise",
+        "choice1",
+        "choice2",
+        "tests",
+        "public",
+        "test_list",
+        "test",
+        "entry_point",
+        "test_cases",
+        "public_test_cases",
+        "private_test_cases",
+        "input_output",
+        "public_tests",
+        "paragraphs",
+        "target_scores",
+        "constraints",
+        "task_type",
+    ]
+)
+
+
+@given(st.lists(st.dictionaries(COLUMNS, VALUES, max_size=6), max_size=4))
+def test_law_any_rows_are_problems_or_errors(rows: list[dict[str, Any]]) -> None:
+    try:
+        data = load_problems(rows)
+    except DataError:
+        return
+    assert repr(data)
+    for problem in data:
+        assert problem.question.strip()
+        assert not problem.choices or problem.reference is None or problem.reference in problem.choices
+        assert problem.reference is None or isinstance(problem.reference, str)
+
+
 # --- which column was taken ------------------------------------------------------------------------------------------
 
 OWN = "Aufgabe;Loesung;Thema\nWas ist 2+3?;5;Summen\nWas ist 3+3?;6;Summen\n"
@@ -400,6 +476,9 @@ def test_columns_of_ones_own(tmp_path: Path) -> None:
     assert data.unread == ("Thema",)
     with pytest.raises(DataError, match=r"no column 'Aufgaben'.*Did you mean.*Aufgabe"):
         load(tmp_path, OWN, "q.csv", question_column="Aufgaben")
+    counted = "Nr;Aufgabe;Ergebnis;Klasse\n1;Was ist 2+3?;5;4\n2;Was ist 3+3?;6;4\n"
+    with pytest.raises(DataError, match=r"no question found in any of its 2 rows.*--answer-column Ergebnis"):
+        load(tmp_path, counted, "q.csv")
     nested = {"task": {"text": "What?"}, "meta": {"gold": "5"}}
     assert first(tmp_path, nested, question_column="task.text", answer_column="meta.gold").reference == "5"
     chosen = {"question": "No", "mine": "Yes", "answer": "1", "other": "2"}
@@ -421,6 +500,16 @@ def test_what_was_read_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture)
     with pytest.raises(DataError, match=r"(?s)none of its 2 problems.*question, zahl.*--answer-column zahl"):
         data.require_references()
     assert load_problems("builtin:writing").require_references() is None
+
+
+def test_options_count_as_read_and_lists_may_be_cells(tmp_path: Path) -> None:
+    data = load(tmp_path, "Question,A,B,Answer,Source\nWhich?,red,green,B,x\n", "q.csv")
+    assert data.columns["options"] == "A, B" and data.unread == ("Source",)
+    text = "Question,Best Answer,Correct Answers,Incorrect Answers\nWhich?,red,red; crimson,green; blue\n"
+    data = load(tmp_path, text, "q.csv")
+    assert sorted(data.problems[0].choices) == ["blue", "green", "red"]
+    text = "Question,Answer,Aliases\nWhich?,red,crimson; scarlet\n"
+    assert load(tmp_path, text, "q.csv").problems[0].aliases == ("crimson", "scarlet")
 
 
 def test_rows_in_python(tmp_path: Path) -> None:
