@@ -3,8 +3,8 @@
     SecondLook(load_model("qwen2.5-coder-0.5b"))         the grader, with a second look by this model
     SecondLook(grader=MathVerifier())                    another grader, and the solver's own model
 
-Rules refuse right answers ("Ross Bagdasarian" for "David Seville", his stage name): in a study of mathematics more than a
-third of the model's responses were right ones that rules refused (Xu et al. 2025, TinyV, arXiv 2505.14625).
+Rules refuse right answers ("Ross Bagdasarian" for "David Seville", his stage name): in a study of mathematics more than
+a third of the model's responses were right ones that rules refused (Xu et al. 2025, TinyV, arXiv 2505.14625).
 Models accept wrong ones: a lone colon, "Thought process:" or "Solution" wins a yes from large judges too (Zhao et al.
 2025, arXiv 2507.08794). So the rules come first and a model can only turn a no, and it must say no as well:
 
