@@ -252,6 +252,8 @@ def _chain(sides: list[str], part: Part) -> list[Reading]:
             if not (_one_value((form, last)) or _approximates(last, form)):
                 return []
         else:
+            if not _is_number(last) and not _one_value((form, last)):
+                return []  # a formula that is another one is no step to it
             steps.append(form)
     found = _one(sides[0], "=", sides[-1], part)
     only = found[0] if len(found) == 1 else None
