@@ -123,6 +123,201 @@ def test_without_a_task_type_the_problem_decides() -> None:
     assert extract_answer("A sentence as short as this", PLAIN).answer == "A sentence as short as this"
 
 
+def _rows(table: str) -> list[tuple[str, str]]:
+    """(text, answer) of lines "text => answer"; ⏎ is a line break."""
+    rows = (line.rsplit(" => ", 1) for line in table.strip().splitlines() if line.strip())
+    return [(text.replace("⏎", "\n"), answer) for text, answer in rows]
+
+
+REASONS = r"""
+Final Answer: 14 (we round up from 13.2) => 14
+Final Answer: 14, as 13 tables seat only 104 => 14
+Final Answer: 14. The last table has 3 free seats. => 14
+Final Answer: 14 because 13 * 8 = 104 => 14
+Final Answer: 14 – since 13 would leave 6 people standing => 14
+Final Answer: 14; the other 6 seats stay empty => 14
+Final Answer: 14 [13 are too few] => 14
+Final Answer: 14, which is more than 13 => 14
+Final Answer: 14, leaving 2 seats free => 14
+Final Answer: 14 out of 20 tables => 14
+Final Answer: 14 rather than 13 => 14
+The answer is not 13 but 14. => 14
+The answer is 14, with 2 seats left over. => 14
+The answer is 14 tables - 13 would be too few. => 14 tables
+They need 14 tables for 110 people. => 14
+Since 13 tables seat 104, they need 14. => 14
+The final price after the 15% discount is $34. => $34
+The 3 sisters have a total of 27 shells. => 27
+13 tables seat 104, so they need 14 tables. => 14
+Antwort: 14, denn 13 reichen nicht => 14
+La réponse est 14 car 13 ne suffisent pas. => 14
+答案是14，因为13不够。 => 14
+"""
+
+FORMULAS = r"""
+Hence the volume is $\frac{4}{3}\pi r^3$ cubic units. => \frac{4}{3}\pi r^3
+Thus $a = 2$ and $b = -7$. => a = 2 and b = -7
+The roots are $-1$, $0$ and $4$. => -1, 0 and 4
+The value of $x$ is 9. => 9
+The value of $x$ with $x^2 = 81$ that we want is $9$. => 9
+We find that $2\sqrt{2}$ is the minimum, attained at $x = 1$. => 2\sqrt{2}
+So the domain is (-\infty, 3) \cup (3, \infty). => (-\infty, 3) \cup (3, \infty)
+We get 4x - 3y = 12. => 4x - 3y = 12
+Hence we get \begin{bmatrix} 1 \\ 5 \end{bmatrix}. => \begin{bmatrix} 1 \\ 5 \end{bmatrix}
+It simplifies to \dfrac{x+2}{x-5}, where x is not 5. => \dfrac{x+2}{x-5}
+We get 3, 6, 9. => 3, 6, 9
+We get x in [0, 4). => x in [0, 4)
+The answer is (1, 8) because both lines meet there. => (1, 8)
+**y = 3x - 2** => y = 3x - 2
+$$ 7 $$ => 7
+It is $Q$. => Q
+"""
+
+QUANTITIES = r"""
+So it lasts 1 3/4 hours. => 1 3/4 hours
+The star is 4.2 x 10^13 km away. => 4.2 x 10^13 km
+They leave at 7:45 am. => 7:45 am
+It drives 60 miles per hour. => 60 miles per hour
+The town has 2.5 million people. => 2.5 million
+The mixture is 3:5. => 3:5
+The pond is 12 m^2. => 12 m^2
+The share is 35 percent. => 35 percent
+The chance is 5/36. => 5/36
+So he pays $1,250.50. => $1,250.50
+It takes 1 hour and 20 minutes. => 1 hour and 20 minutes
+The circumference is 6π cm. => 6π cm
+"""
+
+ONE_VALUE = r"""
+Final Answer: $\frac{2}{7} \approx 0.2857$ => \frac{2}{7}
+Final Answer: $\sqrt{5}$, or about 2.236 => \sqrt{5}
+Final Answer: $\frac{7}{4}$ (or $1.75$) => \frac{7}{4}
+Final Answer: 7/4, i.e. 1.75 => 7/4
+Final Answer: 2/3 or 0.667 => 2/3
+Final Answer: 0.25 (25%) => 0.25
+Final Answer: x = 1 or x = 6 => x = 1 or x = 6
+Final Answer: 6 * 7 = 42 => 42
+Final Answer: $x \approx 2.09$ => x \approx 2.09
+"""
+
+MARKERS = r"""
+### Answer⏎42 => 42
+**Final Answer**⏎⏎\[ 42 \] => 42
+# Final Result⏎---⏎42 => 42
+The final answer is:⏎⏎$42$ => 42
+The answer to part (b) is 42. => 42
+The answer, rounded to an integer, is 42. => 42
+So $42$ is the final answer, found in 3 steps. It was fun: 1, 2, 3. => 42
+<answer>⏎\boxed{42}⏎</answer> => 42
+<final_answer>42 => 42
+[ANSWER] 42 [/ANSWER] => 42
+{"result": 42, "steps": ["6 * 7"]} => 42
+{'answer': '42 apples, since 6 * 7 = 42'} => 42 apples
+{"answer": "\frac{3}{4}"} => \frac{3}{4}
+{"answer": [3, 5]} => 3, 5
+#### 42⏎⏎#### Explanation⏎There are 6 rows of 7. => 42
+\textbf{Answer:} $42$ => 42
+【答案】42 => 42
+答えは 42 です。 => 42
+정답은 42입니다. => 42
+Ответ: 42. => 42
+الجواب: 42 => 42
+उत्तर 42 है। => 42
+La respuesta final es $42$. => 42
+Réponse finale : $42$ => 42
+Het antwoord is 42. => 42
+Câu trả lời là 42. => 42
+คำตอบคือ 42 => 42
+"""
+
+BOXES = r"""
+\boxed{3} or \boxed{7} => 3, 7
+$p = \boxed{3}$, $q = \boxed{7}$ => 3, 7
+First the width is \boxed{3}. Then the height is \boxed{7}. => 7
+\boxed{7} and again: \boxed{7} => 7
+Hence $\boxed{\frac{7}{3}$. => \frac{7}{3}
+\framebox{7} => 7
+Put it in \boxed{answer}: the answer is 7. => 7
+\boxed{The answer is 7} => 7
+"""
+
+RUN_ONS = r"""
+#### 42⏎⏎Problem: Ann has 3 hats.⏎Solution: #### 3 => 42
+#### 42⏎### Question 2⏎Ann has 3 hats.⏎#### 3 => 42
+#### 42⏎⏎Human: And 3 hats?⏎Assistant: #### 3 => 42
+#### 42⏎⏎**Example 2:** Ann has 3 hats.⏎#### 3 => 42
+#### 42⏎⏎###⏎Ann has 3 hats.⏎#### 3 => 42
+#### 42⏎⏎Ann has 3 boxes with 4 hats each. How many hats are there?⏎#### 12 => 42
+#### 42⏎⏎---⏎Ann has 3 boxes with 4 hats each. How many hats are there?⏎#### 12 => 42
+#### 42⏎[INST] And 3 hats? [/INST] #### 3 => 42
+#### 42<|endoftext|>#### 3 => 42
+The answer is 42.⏎⏎Aufgabe: Und 3 Hüte?⏎Antwort: 3 => 42
+答案是42。⏎⏎问题：3顶帽子？⏎答案：3 => 42
+42⏎⏎Q: And 3 hats?⏎A: 3 => 42
+So there are 42.⏎⏎Problem 2: And 3 hats?⏎So there are 3. => 42
+Final Answer: The final answer is $42$. I hope it is correct.⏎⏎Problem:⏎Find 3.⏎⏎Final Answer: $3$ => 42
+<|im_start|>assistant⏎The answer is 42.<|im_end|> => 42
+Question: Ann has 3 boxes with 4 hats each. How many?⏎Answer: 3 * 4 = 12. The answer is 12. => 12
+**Problem:** Ann has 3 boxes.⏎**Question:** How many hats?⏎**Solution:** 3 * 4 = 12 => 12
+The answer is 42. Wait, 3 are torn. So the answer is 39. => 39
+The answer is 42.⏎⏎Is that right? We forgot 3. The answer is 39. => 39
+\boxed{42}. Hmm, let me check: 39 + 3 = 42. Yes. => 42
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [row for table in (REASONS, FORMULAS, QUANTITIES, ONE_VALUE, MARKERS, BOXES, RUN_ONS) for row in _rows(table)],
+)
+def test_kinds_of_mathematics(text: str, answer: str) -> None:
+    assert extract_answer(text, MATH).answer == answer
+
+
+CHOICES = r"""
+I would go with C => department store
+Final Answer: C, since banks are closed => department store
+Final Answer: the department store, not the mall => department store
+The answer is not B but C. => department store
+A and B are wrong, so C. => department store
+Although B looks right, C is correct. => department store
+Die richtige Antwort ist C, weil A geschlossen ist. => department store
+正确答案是C。 => department store
+{"answer": "C"} => department store
+The answer is C.⏎⏎Question: And now?⏎Answer: A => department store
+The answer might be A. Wait, it is closed. The answer is C. => department store
+A library is a quiet place. It is not the answer. I pick D. => mall
+"""
+
+
+@pytest.mark.parametrize(("text", "answer"), _rows(CHOICES))
+def test_kinds_of_choice(text: str, answer: str) -> None:
+    assert extract_answer(text, QUIZ).answer == answer
+
+
+FRAMES = [
+    "Final Answer: The final answer is ${}$. I hope it is correct.",
+    "Final Answer: {}",
+    "Hence we get {}.",
+    "## Answer\n{}",
+    "The answer is ${}$, since 3 would be too small.",
+    "<answer>{}</answer>",
+    "So the answer is \\boxed{{{}}} (see step 3).",
+    "The answer is {}.\n\nQuestion: What is 3 + 4?\nAnswer: 7",
+    "Thus:\n\\[\n{}\n\\]\nas 3 steps show.",
+]
+GOLDS = [
+    "17", "-3.5", "12{,}000", r"\frac{7}{9}", r"-\frac{\sqrt{3}}{2}", "2x^2-5x+1", "(0, 4]", r"\{2, 3\}", "1, 4, 7",
+    "y = 4x - 3", r"x \le -2", r"45^\circ", r"12\%", r"\begin{pmatrix} 1 & 0 \\ 0 & 2 \end{pmatrix}", "3-2i",
+    r"\text{odd}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_answers_are_read_back_out_of_frames(frame: str) -> None:
+    texts = [frame.format(gold) for gold in GOLDS]
+    assert [extract_answer(text, MATH).answer for text in texts] == GOLDS
+
+
 PROBLEMS = [
     MATH, TEXT, QUIZ, PLAIN, Problem("?", task_type=TaskType.WRITING),
     Problem("def f(x):\n", task_type=TaskType.CODING, tests=CodeTests(("assert f(1)",), entry_point="f")),
@@ -152,7 +347,8 @@ N = 10_000_000
 
 @pytest.mark.parametrize(
     "unit", ["a", "\n", " ", ANSWER_PHRASE + " ", "\\boxed{", "{", "```python\n", "```\nx\n", "9", "1,", "**", "a=\n",
-             "the answer is ", "(B) ", "\ud800", "</think>", "def f(x):\n"]
+             "the answer is ", "(B) ", "\ud800", "</think>", "def f(x):\n",
+             "(", "$", "answer is", "Question: 5?\n", "≈ ", "#### 5\n", "\\[", "5; "]
 )  # fmt: skip
 def test_ten_megabytes_take_seconds_at_most(unit: str) -> None:
     text = unit * (N // len(unit))

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from itertools import islice, pairwise
 from typing import NamedTuple
 
-from nlrl.rewards.forms import read
+from nlrl.rewards.forms import Form, read
 from nlrl.rewards.forms.shapes import Ratio, Scalar
 from nlrl.rewards.reading import vocabulary
 from nlrl.rewards.reading.heads import EDGES, LATIN, REMARK, Head, Run, trimmed
@@ -256,6 +256,7 @@ def _unit_end(head: Head, i: int, start: int) -> int:
     run = head.runs[i]
     limit = head.runs[i + 1].start if i + 1 < len(head.runs) else len(head.mask)
     best = at = run.end
+    key = ""
     words = [m for m in head.prose if run.end <= m.start() < limit]
     for word in words[:4]:
         if (
@@ -265,7 +266,9 @@ def _unit_end(head: Head, i: int, start: int) -> int:
         ):
             break
         at = word.end()
-        if _is_quantity(head.between(start, at)) and not (word.group() == "in" and limit < len(head.mask)):
+        form = read(head.between(start, at))
+        if _is_quantity(form) and form.key != key and not (word.group() == "in" and limit < len(head.mask)):
+            key = form.key  # "away" in "5 km away" adds nothing
             at = best = _ATTACHED.match(head.mask, at).end()  # type: ignore[union-attr]
     nothing_else = start == len(head.mask) - len(head.mask.lstrip(EDGES)) and words and at == words[-1].end()
     if nothing_else and best == run.end and len(words) <= 3 and _NOUNS.fullmatch(head.mask, run.end, at):
@@ -275,15 +278,15 @@ def _unit_end(head: Head, i: int, start: int) -> int:
     return best
 
 
-def _is_quantity(with_words: str) -> bool:
-    """Whether words behind a number are a unit, a scale ("million") or a time of day."""
-    for reading in read(with_words).readings:
+def _is_quantity(form: Form) -> bool:
+    """Whether there is a unit, a scale ("million") or a time of day behind the number."""
+    for reading in form.readings:
         if isinstance(reading, Ratio):
             return bool(reading.half)
         if isinstance(reading, Scalar) and (unit := reading.unit) is not None:
             return unit.head == "%" or (bool(unit.dimensions) and {d for d, _ in unit.dimensions} <= _PHYSICAL)
         if isinstance(reading, Scalar):
-            return _SCALE.search(with_words) is not None
+            return _SCALE.search(form.text) is not None
     return False
 
 
@@ -298,7 +301,7 @@ _SEVERAL = re.compile(  # between the boxes of one answer
     r"(?:\s|\$|\\[()\[\]]|[,;&{}、，]|\\\\|\\(?:text|quad|qquad|mathrm)\b|\\[,; ]|和|或|与"
     r"|\b(?:and|or|und|oder|et|ou|y|o|e)\b|[A-Za-z](?:_\{?\w\}?)?\s*=)*"
 )
-_SPEECH = 3  # more words than these are a sentence
+_SPEECH = 3  # so many words, with a verb, are a sentence
 
 
 def formula(text: str) -> str | None:
@@ -306,7 +309,7 @@ def formula(text: str) -> str | None:
     text = text.strip()
     head = Head(text)
     words = [m.group().lower() for m in head.prose if m.group().isascii()]
-    speaks = len(words) > _SPEECH and _VERBS.search(head.mask)
+    speaks = len(words) >= _SPEECH and _VERBS.search(head.mask)
     if speaks or any(word in _PREPOSITIONS for word in words) or (words and _REASON.search(head.mask)):
         return value(text)
     left, right = trimmed(text, 0, len(text))
