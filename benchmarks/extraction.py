@@ -136,7 +136,7 @@ def listed_frames(path: Path) -> list[Frame]:
     return out
 
 
-_PLACE = re.compile(r"\{gold\}(?:\$\$?|\\\)|\*\*)?")
+_PLACE = re.compile(r"\{gold\}(?:\s?\$\$?|\s?\\\)|\*\*|</answer>)?")
 _QUANTITIES = frozenset(("integer", "decimal", "fraction", "radical", "pi"))
 
 

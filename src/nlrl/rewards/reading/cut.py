@@ -39,6 +39,7 @@ _QUESTION = re.compile(  # "Question:", "**Q:**", "Problem 2.", "### Instruction
     re.I,
 )
 _SOLUTION = re.compile(r"[ \t*_]{0,6}(?:Solution|Proof)[ \t*_]{0,6}[:：]", re.I)
+_DISPLAY_ENDS = re.compile(r"(?:\\\]|\$\$|\\end\{[a-z]+\*?\})[.,]?\s*$")
 _RULE = re.compile(r"[ \t]*[-*_=]{3,}[ \t]*$")
 _ASKS = re.compile(r"[^\n]{20,900}\?[ \t]*$")
 _OWN_DOUBT = re.compile(  # "Wait, did I count that right?"
@@ -103,6 +104,11 @@ def _further(text: str) -> Iterator[_Further]:
 
 
 def _concludes(before: str) -> bool:
-    """Whether the last line says something with a value: an answer without a marker, no heading or lead-in."""
-    line = before.rstrip().rpartition("\n")[2]
+    """Whether the last line says something with a value: an answer without a marker, no heading or lead-in.
+
+    A formula that is set off counts, also with a last sentence without a value behind it.
+    """
+    before, _, line = before.rstrip().rpartition("\n")
+    if _DISPLAY_ENDS.search(line) or (concluded(line) is None and _DISPLAY_ENDS.search(before)):
+        return True
     return bool(line.strip()) and line[-1] not in ":：" and concluded(line) is not None

@@ -36,6 +36,9 @@ _SHORT_PROSE = word_set(  # is prose even beside a sign: "is -3", "we get = 5"
     "ist es et ou und von mit das der die due son los las con por sum she he his her you our out now yes one two six "
     "ten can may day"
 )
+_NO_NOUN = word_set(
+    "is are was gives yields get gets makes leaves have has and or to than equals in at of becomes into"
+)
 _SIGN_BEFORE = re.compile(r"[=+*/^<>≤≥≠·×∈]\s*$")
 _SIGN_BEHIND = re.compile(r"\s*[=+*/^_<>≤≥≠·×∈²³]|\s*-\s?\w?\s*=")
 _ELEMENT = re.compile(rf"\s*[\[({{{PIECE}{BRACES}]|\s*\\")
@@ -44,6 +47,8 @@ _BRACKET = re.compile(r"[()\[\]]")
 _SPLIT = re.compile(rf"[；→⇒{REMARK}]+|(?<=\S)[:：](?=\s)|\s\|\|?\s|\n+")
 _SUBSTANCE = re.compile(rf"[\w{PIECE}{BRACES}∞∅√%]")
 _NAME = re.compile(r"[A-Za-zα-ωΑ-Ω](?:_\w|_\{\w+\}|')?(?:\([a-z](?:, ?[a-z])*\))?|[A-Z]{2,4}|\\(?:tri)?angle\s?[A-Z]+")
+_LAST_NUMBER = re.compile(r"(?<=\S),\s+[\d.]+%?\s*$")
+_COMPARING = word_set("more less fewer times of than short above below over under greater larger smaller higher lower")
 EDGES = " \t\r\n,.:;!?\"'“”‘’*_`，。：；、।】"
 _DECIMAL = re.compile(r"\.\d")
 _KEPT = re.compile(r"\.\.$|[A-Za-z)]!$|(?<!\d)(?:1?\d|20)!$")  # "1, 2, ...", "n!", "7!", but "It is 42!"
@@ -77,7 +82,8 @@ class Head:
         at = 0
         edges = [(m.start(), m.end(), m.group().lower()) for m in self.prose] + [(len(self.mask), len(self.mask), "")]
         for start, end, word in edges:
-            for piece in _split(self.mask, at, start):
+            compared = _LAST_NUMBER.search(self.mask, at, start) if word in _COMPARING else None
+            for piece in _split(self.mask, at, compared.start() if compared else start):
                 left, right = trimmed(self.mask, *piece)
                 if _SUBSTANCE.search(self.mask, left, right):
                     found.append(Run(left, right, tuple(words[-4:]), self.mask[left] == PIECE))
@@ -124,7 +130,7 @@ def trimmed(masked: str, start: int, end: int) -> tuple[int, int]:
         first, last = masked[start], masked[end - 1]
         if first in EDGES and not _DECIMAL.match(masked, start, end):
             start += 1
-        elif (last in EDGES or last == ">") and not _KEPT.search(masked, max(start, end - 4), end):
+        elif (last in EDGES or (last == ">" and first != "<")) and not _KEPT.search(masked, max(start, end - 4), end):
             end -= 1
         elif excess < 0 and (first in ")]" or last in ")]"):
             start, end, excess = (start + 1, end, excess + 1) if first in ")]" else (start, end - 1, excess + 1)
@@ -164,7 +170,8 @@ def _is_remark(text: str, masked: str, start: int, end: int, prose: list[int]) -
         return "≡" not in masked[:start] and "\\equiv" not in masked[:start]
     if "," in re.sub(r",\d{3}", "", inner):
         return False
-    if re.search(rf"[\d{PIECE}]\s[{LATIN}]{{2,}}[.\s]*$", before):  # "18 dollars (9 * 2)"
+    noun = re.search(rf"[\d{PIECE}]\s([{LATIN}]{{2,}})[.\s]*$", before)
+    if noun and noun.group(1).lower() not in _NO_NOUN:  # "18 dollars (9 * 2)"
         return True
     number = plain(text[max(0, start - 40) : start]).rpartition(" ")[2].strip(EDGES)
     again = plain(text[start + 1 : end])

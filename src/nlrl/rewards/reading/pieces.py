@@ -19,8 +19,14 @@ _CLOSERS = {"\\[": "\\]", "\\(": "\\)", "$$": "$$", "$": "$"}
 _BRACE = re.compile(r"\\\\|\\?[{}]")
 _LONG_WORD = re.compile(r"(?<![\\A-Za-z])[a-z]{3,}(?![A-Za-z(])")
 _IN_BRACES = re.compile(r"\{[^{}]*\}")
+_ORNAMENT = re.compile(
+    r"(?:\$\s?)?\\(?:blacksquare|square|qed|Box)(?![a-zA-Z])(?:\s?\$)?|[□■∎\u2600-\u27bf\ufe0f\U0001f300-\U0001faff]"
+)
 _BOX = re.compile(r"\\(?:f|frame|b)?box(?:ed)?(?![a-z])")
-_BARE_BOX = re.compile(r"\s{0,3}([^\s${}\\]+|\\[a-z]+(?:\{[^{}]*\}|\d){0,2})")
+_BARE_ORNAMENT = re.compile(
+    r"(?:\$\s?)?\\(?:blacksquare|square|qed|Box)(?![a-zA-Z])(?:\s?\$)?|[□■∎\u2600-\u27bf\ufe0f\U0001f300-\U0001faff]"
+)
+_BOX = re.compile(r"\s{0,3}([^\s${}\\]+|\\[a-z]+(?:\{[^{}]*\}|\d){0,2})")
 
 
 class Formula(NamedTuple):
@@ -113,6 +119,11 @@ def _braces_masked(text: str) -> str:
         out += (text[at:start], BRACES * (end - start))
         at = end
     return "".join((*out, text[at:]))
+
+
+def without_ornaments(text: str) -> str:
+    """Without emoji and the signs that end a proof, unless there is nothing else."""
+    return _ORNAMENT.sub(" ", text) if _ORNAMENT.sub("", text).strip() else text
 
 
 def plain(text: str) -> str:

@@ -18,7 +18,7 @@ _ASIDE = re.compile(  # offers, wishes and remarks behind the answer
     r"|^\W*(?:this|that|it|which) (?:also )?(?:follows from|holds|completes|comes from|agrees|matches|shows|confirms"
     r"|proves|is because)"
     r"|^\W*(?:note|check|verification|there were|recall|remember|where|here)\b"
-    r"|(?-i:^(?:as|since|because|for|which|with|by)\b)",  # a sentence that goes on behind a formula
+    r"|(?-i:^(?:as|since|because|for|with|by)\b)",  # a sentence that goes on behind a formula
     re.I,
 )
 _DENIES = re.compile(

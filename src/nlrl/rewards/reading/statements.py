@@ -111,7 +111,7 @@ _RAW_LATEX = re.compile(r"(?<!\\)(?:\\\\)*\\(?:[a-zA-Z]{2,}|[()\[\]{},;!% ])")
 _NOUN = re.compile(rf"{vocabulary.START}(?:{vocabulary.words('answer')}){vocabulary.END}", re.I)
 _COLON = (  # behind the noun, or an adjective or two, and dress
     r"(?:[ \t]+[^\W\d_]{1,15}){0,2}[ \t]*[*_`}\])】]{0,4}[ \t]{0,2}(?:\([^()\n]{1,40}\)[ \t]{0,2})?[:：】]"
-    r"|[ \t]*[*_`}\])】]{0,4}[ \t]{0,2}(?:[=→⇒]|[-=]>|[—–-]{1,2}(?=[ \t]))"
+    r"|[ \t]*[*_`}\])】]{0,4}[ \t]{0,2}(?:[=→⇒➜➡]|-{1,2}>|=>|[—–-]{1,2}(?=[ \t]))"
 )
 _LINKS = [  # what leads from the noun of a language to the answer
     (
@@ -154,7 +154,8 @@ def _contract(text: str) -> Iterator[Statement]:
 
 def _box(text: str) -> Iterator[Statement]:
     found = boxes(text)
-    if found and (content := boxed(text)):
+    escaped = bool(found) and text[found[-1].start - 1 : found[-1].start] == "\\"  # in a JSON string: see _key
+    if found and not (escaped and _KEY.search(text)) and (content := boxed(text)):
         yield Statement(content, found[-1].start, bare=True)
 
 

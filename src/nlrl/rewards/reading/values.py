@@ -22,7 +22,7 @@ from nlrl.rewards.forms.shapes import Ratio, Scalar
 from nlrl.rewards.reading import vocabulary
 from nlrl.rewards.reading.heads import EDGES, LATIN, REMARK, Head, Run, trimmed
 from nlrl.rewards.reading.one_value import one_value, simplest
-from nlrl.rewards.reading.pieces import LONGEST, PIECE, boxes, mask, plain
+from nlrl.rewards.reading.pieces import LONGEST, PIECE, boxes, mask, plain, without_ornaments
 from nlrl.rewards.reading.vocabulary import word_set
 
 # --- heads -----------------------------------------------------------------------------------------------------------
@@ -72,7 +72,7 @@ class Pick(NamedTuple):
 
 def value(statement: str, *, marked: bool = True) -> str | None:
     """The value that a statement makes. `marked`: the text says that it is the answer, so that words may be it too."""
-    text = _PART.sub("", _CALCULATOR.sub("", statement[:LONGEST])).strip()
+    text = _PART.sub("", _CALCULATOR.sub("", without_ornaments(statement[:LONGEST]))).strip()
     if "box" in text:
         if content := boxed(text):
             return content
@@ -136,7 +136,10 @@ _TURNS = word_set(  # unless one of these comes between
     "is are was were equals get gets got have has had need needs take takes took cost costs make makes find find that "
     "want give gives gave leave leaves pay pays earn earns there only total exactly about approximately"
 )
-_RESULTS = word_set("is are was were equals get gets obtain obtains have yields gives be becomes to solution")
+_RESULTS = word_set(  # a name behind one of these is what the sentence comes to: "we get $G$"
+    "is are was were equals get gets obtain obtains have yields gives be becomes to solution it's that's then hence so "
+    "therefore thus leaves with conclusion donc"
+)
 _LABELS = word_set(
     "step case equation eq part question problem example figure fig table line option theorem lemma section chapter "
     "item page round equations steps cases number no schritt fall étape paso caso 步 第"
@@ -153,7 +156,8 @@ def _pick(head: Head, marked: bool) -> Pick | None:
         return _maybe(_in_words(head), at_start=True) if marked else None
     first_words = _FIRST_WORDS.match(head.mask)
     comes_first = first_words is not None and runs[0].start <= first_words.end() + 1
-    if marked and comes_first and (len(runs) == 1 or not head.is_name(runs[0])):
+    alone = len(runs) == 1 or head.mask[runs[0].end : runs[0].end + 1] in (",", ";")  # "G, matching the case n = 2"
+    if marked and comes_first and (alone or not head.is_name(runs[0])):
         return Pick(_whole(head, 0), at_start=True)
     named = [i for i, run in enumerate(runs) if not _is_label(head, run)]
     free = [i for i in named if not head.is_name(runs[i]) or _RESULTS.intersection(runs[i].before[-1:])]
@@ -202,7 +206,8 @@ def _in_words(head: Head, behind: int = 0) -> str | None:
     start = verbs[-1] if verbs and (behind or len(head.prose) > 3) else 0
     if behind and start < behind:
         return None
-    text = plain(head.text[start:])
+    remark = head.mask.find(REMARK, start)
+    text = plain(head.text[start : remark if remark > start else len(head.text)])
     left, right = trimmed(text, 0, len(text))
     return text[left:right] or None
 
@@ -306,11 +311,12 @@ _SPEECH = 3  # so many words, with a verb, are a sentence
 
 def formula(text: str) -> str | None:
     """The value in what is meant to be nothing but an answer: the content of a box, a tag, a JSON string."""
-    text = text.strip()
+    text = without_ornaments(text).strip()
     head = Head(text)
     words = [m.group().lower() for m in head.prose if m.group().isascii()]
     speaks = len(words) >= _SPEECH and _VERBS.search(head.mask)
-    if speaks or any(word in _PREPOSITIONS for word in words) or (words and _REASON.search(head.mask)):
+    explains = REMARK in head.mask or (words and _REASON.search(head.mask))
+    if speaks or explains or any(word in _PREPOSITIONS for word in words):
         return value(text)
     left, right = trimmed(text, 0, len(text))
     return simplest(plain(text[left:right])) or None
