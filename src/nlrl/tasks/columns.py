@@ -35,7 +35,7 @@ NAMES: dict[str, str] = {
     "aliases": "aliases answer_aliases correct_answers possible_answers acceptable_answers",
     "checks": "checks tests",
     "public": "public",
-    "entry_point": "entry_point",
+    "entry_point": "entry_point fn_name func_name function_name",
     "setup": "setup",
     "constraints": "constraints",
     "kind": "task_type",

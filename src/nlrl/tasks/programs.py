@@ -2,6 +2,7 @@
 
 HumanEval   prompt, test, entry_point     the head of a function, and one block that defines `check`
 MBPP        text (or prompt), test_list   a task, and asserts
+others      pairs of input and output     see `pairs`
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable
 
 from nlrl.core import CodeTests, DataError, Problem, TaskType
 from nlrl.tasks.columns import Row, text_of, texts_of
+from nlrl.tasks.pairs import apps, codecontests, livecodebench
 
 
 def _humaneval(row: Row, source: str) -> Problem:
@@ -76,4 +78,7 @@ def _tested_name(check: str) -> str | None:
 SHAPES: tuple[tuple[tuple[str, ...], Callable[[Row, str], Problem]], ...] = (
     (("prompt", "test", "entry_point"), _humaneval),
     (("test_list",), _mbpp),
+    (("public_test_cases",), livecodebench),
+    (("input_output", "question"), apps),
+    (("public_tests",), codecontests),
 )

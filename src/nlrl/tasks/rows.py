@@ -18,6 +18,7 @@ from nlrl.core import CodeTests, DataError, Problem, TaskType
 from nlrl.tasks.chats import chat_of, messages_in
 from nlrl.tasks.columns import Row, folded, is_missing, likely_answer, likely_question, plain, shown, text_of, texts_of
 from nlrl.tasks.options import Counting, Options, list_in, listed_in, options_of, right_option
+from nlrl.tasks.pairs import own_calls
 from nlrl.tasks.programs import SHAPES
 from nlrl.tasks.worked import result
 
@@ -130,6 +131,9 @@ class Reader:
         task_type = self._kind(row)
         options = options_of(row)
         tests = _tests(row)
+        if tests is None and (own := _own_calls(row, question)) is not None:
+            question, tests = own
+            task_type = task_type or TaskType.CODING
         answer, aliases, mathematics = self._reference(row, options, reply, worked=tests is None)
         if task_type is None and mathematics:
             task_type = TaskType.MATH
@@ -300,6 +304,16 @@ def _tests(row: Row) -> CodeTests | None:
         None if entry is None else text_of(entry, "entry_point"),
         "" if setup is None else text_of(setup, "setup"),
     )
+
+
+def _own_calls(row: Row, question: str) -> tuple[str, CodeTests] | None:
+    cases = row.get("test_cases")
+    if is_missing(cases):
+        return None
+    entry, solution = row.take("entry_point"), row.get("answer") or row.get("solution") or row.get("canonical_solution")
+    row.note("tests", row.by_name["testcases"])
+    name = None if entry is None else text_of(entry, "entry_point")
+    return own_calls(cases, question, name, solution if isinstance(solution, str) else None)
 
 
 def _quoted(name: str) -> str:
