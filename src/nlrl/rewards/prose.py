@@ -47,7 +47,9 @@ _ADDRESS = r"(?:https?://|www\.)[^\s<>\"]{1,2000}[\w/]|(?<![\w.+-])[\w.+-]{1,64}
 _GROUPED = r"(?<![\d,])(?:\d{1,3}(?:,\d{3})+|\d{1,2}(?:,\d{2})+,\d{3})(?!,?\d)"  # 5,000 and 12,34,567
 _DECIMAL_COMMA = r"(?<![\d,])\d+,\d+(?!,?\d)"
 _ATOM = re.compile(rf"(?P<address>{_ADDRESS})|{_GROUPED}|{_DECIMAL_COMMA}|[^\W_]+|(?<!\S)&(?!\S)")
-_JOINTS = frozenset("'’ʼ-‐‑–&@_°€£$")  # between two atoms they make one word: don't, well-known, AT&T, 20°C
+_JOINTS = frozenset(
+    "'’ʼ´`-‐‑–&@_°€£$\u00ad\u200b\u200c\u200d\u2060"
+)  # between two atoms they make one word: don't, well-known, AT&T, 20°C
 _CURRENCY = "$€£¥₹"
 
 
@@ -159,12 +161,16 @@ _STARTERS = _words_of(
     "he she it they we i you the a an this that these those there here in on at for from by with but and so then when "
     "while if as after before because what who why how where which my his her our their your its no not yes one some "
     "many most all each every both however therefore thus also now today yesterday tomorrow later soon once please let "
+    "do does did is are was were can could would should have has had "
     "it's he's she's they're we're i'm you're don't that's there's"
 )
 _TIME_WORDS = _words_of(
     "monday tuesday wednesday thursday friday saturday sunday january february march april may june july august "
     "september october november december est edt pst pdt cst cet gmt utc eastern pacific"
 )
+
+
+_BEFORE_TIMES = _words_of("at by around about until till from before after since")  # "At 5 a.m. Tom woke."
 
 
 def sentences(text: str) -> list[str]:
@@ -271,7 +277,8 @@ def _goes_on_after(word: str, text: str, start: int, at: int, ahead: int) -> boo
     if len(word) == 1 and word.isupper():
         return _is_initial(word, text, start, at, following)
     if key in ("a.m", "p.m"):
-        return following in _TIME_WORDS
+        begun = text[start:at].split()
+        return following in _TIME_WORDS or (len(begun) <= 4 and begun[0].lower() in _BEFORE_TIMES)
     if key == "etc":
         return False
     return bool(_INITIALS.fullmatch(word) or key in _MAY_END) and following not in _STARTERS and follows.isupper()

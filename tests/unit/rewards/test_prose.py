@@ -35,6 +35,7 @@ from nlrl.rewards.prose import paragraphs, sentences, words
         ("*bold* and _thin_ [link] (aside) … !", ["bold", "and", "thin", "link", "aside"]),
         (unicodedata.normalize("NFD", "café naïve"), [unicodedata.normalize("NFD", w) for w in ("café", "naïve")]),
         ("हिन्दी में लिखो", ["हिन्दी", "में", "लिखो"]),
+        ("it´s soft\u00adhyphened", ["it´s", "soft\u00adhyphened"]),
         ("", []),
     ],
 )
@@ -61,6 +62,7 @@ ONE = [
     "It measures approx. 5 m by 3.2 m.",
     "Yahoo! is a company",
     "1. Buy milk",
+    "At 5 a.m. Tom woke.",
 ]
 TWO = [
     "Did he go? No, he stayed.",
@@ -86,6 +88,7 @@ TWO = [
     "Visit example.com. Bob runs it.",
     "It is 3.5. Bob knows.",
     "No. He stayed.",
+    "I like A. Do you?",
 ]  # fmt: skip
 
 
