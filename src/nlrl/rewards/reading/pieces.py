@@ -19,14 +19,11 @@ _CLOSERS = {"\\[": "\\]", "\\(": "\\)", "$$": "$$", "$": "$"}
 _BRACE = re.compile(r"\\\\|\\?[{}]")
 _LONG_WORD = re.compile(r"(?<![\\A-Za-z])[a-z]{3,}(?![A-Za-z(])")
 _IN_BRACES = re.compile(r"\{[^{}]*\}")
+_BOX = re.compile(r"\\(?:f|frame|b)?box(?:ed)?(?![a-z])")
+_BARE_BOX = re.compile(r"\s{0,3}([^\s${}\\]+|\\[a-z]+(?:\{[^{}]*\}|\d){0,2})")
 _ORNAMENT = re.compile(
     r"(?:\$\s?)?\\(?:blacksquare|square|qed|Box)(?![a-zA-Z])(?:\s?\$)?|[□■∎\u2600-\u27bf\ufe0f\U0001f300-\U0001faff]"
 )
-_BOX = re.compile(r"\\(?:f|frame|b)?box(?:ed)?(?![a-z])")
-_BARE_ORNAMENT = re.compile(
-    r"(?:\$\s?)?\\(?:blacksquare|square|qed|Box)(?![a-zA-Z])(?:\s?\$)?|[□■∎\u2600-\u27bf\ufe0f\U0001f300-\U0001faff]"
-)
-_BOX = re.compile(r"\s{0,3}([^\s${}\\]+|\\[a-z]+(?:\{[^{}]*\}|\d){0,2})")
 
 
 class Formula(NamedTuple):

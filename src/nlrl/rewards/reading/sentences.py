@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from nlrl.rewards.reading.pieces import LONGEST, mask
+from nlrl.rewards.reading.pieces import LONGEST, mask, without_ornaments
 from nlrl.rewards.reading.values import SENTENCE_END, value
 
 _MOST = 40  # sentences that are looked at
@@ -29,7 +29,7 @@ _BREAK = re.compile(r"\n+")
 
 def concluded(text: str) -> str | None:
     """The value of the last sentence with a value, without the offers and wishes at the end of a chat."""
-    text = text[-2 * LONGEST :]
+    text = without_ornaments(text[-2 * LONGEST :])
     masked = mask(text)
     ends = sorted({m.end() for m in SENTENCE_END.finditer(masked)} | {m.end() for m in _BREAK.finditer(masked)})
     sentences = [text[start:end].strip() for start, end in pairwise([0, *ends, len(text)])][::-1]
