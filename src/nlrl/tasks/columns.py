@@ -24,10 +24,11 @@ NAMES: dict[str, str] = {
     "question_stem word_problem exercise task user_input user_prompt stem q goal ctx messages conversations "
     "conversation instruction",
     "question, if nothing else is": "input inputs text description sentence content",
-    "reference": "answer reference ground_truth expected_answer gold gold_answer target targets final_answer "
-    "correct_answer ideal reference_answer short_answer answers answer_key correct_option correct_choice correct "
-    "expected expected_output best_answer possible_answers answers_spans answer_index answer_idx correct_index cop "
-    "label output response completion result truth solution reward_model a",
+    "reference": "answer reference ground_truth expected_answer gold gold_answer gold_label target targets "
+    "final_answer correct_answer right_answer correct_result expected_result ideal reference_answer "
+    "short_answer answers answer_key correct_option correct_choice correct expected expected_output "
+    "best_answer possible_answers answers_spans answer_index answer_idx correct_index cop label output "
+    "response completion result truth solution reward_model a",
     "options": "choices options answer_choices answer_options multiple_choices endings alternatives mc1_targets "
     "target_scores",
     "wrong options": "incorrect_answers wrong_answers distractors incorrect_options",
@@ -71,6 +72,18 @@ def is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, list | tuple | dict) and not value)
 
 
+_REMARK = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")
+
+
+def names_of(fields: Mapping[str, Any]) -> dict[str, str]:
+    """Folded name -> column; "Answer (A-D)" is also known as "answer" where no other column is."""
+    names = [name for name in fields if isinstance(name, str)]
+    known = {folded(name): name for name in reversed(names)}
+    short = [(folded(_REMARK.sub("", name)), name) for name in names if _REMARK.search(name)]
+    alone = [key for key, _ in short]
+    return known | {key: name for key, name in short if key and key not in known and alone.count(key) == 1}
+
+
 class Row:
     """One row: its fields by the names of `NAMES`, and which of them were taken for what.
 
@@ -79,7 +92,7 @@ class Row:
 
     def __init__(self, fields: Mapping[str, Any], chosen: Mapping[str, str] | None = None):
         self.fields = fields
-        self.by_name = {folded(name): name for name in reversed(list(fields)) if isinstance(name, str)}
+        self.by_name = names_of(fields)
         self.taken: dict[str, str] = {}
         self.read: set[str] = set()
         self.chosen = {role: _named(fields, column) for role, column in (chosen or {}).items()}

@@ -314,6 +314,8 @@ def right_option(options: Options, answer: Any, counting: Counting, column: str)
         if len(answer) != 1:
             raise DataError(f"{column!r} names several options: {shown(list(answer))}; one must be right")
         answer = answer[0]
+    if isinstance(answer, Mapping):  # {"label": "B", "text": "green"}
+        answer = next((answer[name] for name in ("text", "value", "label", "key") if name in answer), answer)
     index = _index(options, answer, counting, is_key=folded(column) in IS_KEY)
     if index is None:
         raise DataError(_none_of(options, answer, counting, column))

@@ -91,8 +91,8 @@ class Reader:
         ]
         if self._long:
             notes.append(
-                f"{self._long} references in {self.columns.get('reference')!r} are longer than {_LONG_REFERENCE} "
-                "characters; answers are compared with the whole of them"
+                f"{self._long} of the references in {self.columns.get('reference')!r} are longer than "
+                f"{_LONG_REFERENCE} characters; answers are compared with the whole of them"
             )
         return (*notes, *filter(None, [self.counting.note()]))
 

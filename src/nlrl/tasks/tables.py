@@ -27,17 +27,41 @@ def table_rows(text: str, usual: str, path: Path) -> Iterator[tuple[int, Any]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     names: list[str] | None = None
     begin = 1
+    lines, is_open = text.count("\n") + 1, _is_open(text, separator)
     try:
         for values in reader:
             line, begin = begin, reader.line_num + 1
             if line <= skipped or not any(value.strip() for value in values):
                 continue
             if names is None:
-                names = [_readable(name).strip() for name in values]
-                continue
-            yield line, _row(names, values, path, line)
+                names = _header(values)
+            elif is_open and reader.line_num >= lines - 1:
+                what = "a quotation mark is not closed: this row and all after it are left out"
+                yield line, DataError(what, path=str(path), line=line)
+                return
+            else:
+                yield line, _row(names, values, path, line)
     except csv.Error as error:
         yield reader.line_num, DataError(f"not CSV: {error}", path=str(path), line=reader.line_num)
+
+
+def _is_open(text: str, separator: str) -> bool:
+    """Whether the file ends within quotation marks."""
+    try:
+        for _ in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True):
+            pass
+    except csv.Error as error:
+        return "unexpected end" in str(error)
+    return False
+
+
+def _header(values: list[str]) -> list[str]:
+    """The names of the columns; of two that are alike, the second has its number behind it."""
+    names: list[str] = []
+    for name in (_readable(value).strip() for value in values):
+        times = sum(other == name or other.startswith(f"{name} (") for other in names)
+        names.append(f"{name} ({times + 1})" if name in names else name)
+    return names
 
 
 def _row(names: list[str], values: list[str], path: Path, line: int) -> dict[str, Any] | DataError:
@@ -51,10 +75,7 @@ def _row(names: list[str], values: list[str], path: Path, line: int) -> dict[str
             f"more values than columns ({len(values)} for {len(names)}): a text that holds the separator needs "
             "quotation marks around it; the row is left out", path=str(path), line=line,
         )  # fmt: skip
-    row: dict[str, Any] = {}
-    for name, value in itertools.zip_longest(names, values):
-        row.setdefault(name, value)  # of two columns with one name, the first
-    return row
+    return dict(itertools.zip_longest(names, values))
 
 
 def not_utf8(text: str, path: Path, line: int) -> DataError:

@@ -381,6 +381,18 @@ def test_files_that_cannot_be_used_say_what_to_do(tmp_path: Path, name: str, con
         load_problems(tmp_path / name)
 
 
+def test_names_with_remarks_twice_and_quotation_marks_left_open(tmp_path: Path) -> None:
+    text = "Question (English),A,B,Answer (A-B)\nWhich?,red,green,B\n"
+    assert first(tmp_path, text, "q.csv").reference == "green"
+    data = load(tmp_path, "question,answer,answer\nWhat?,5,6\n", "q.csv")
+    assert data.problems[0].reference == "5" and data.unread == ("answer (2)",)
+    data = load(tmp_path, 'question,answer\nOne?,1\n"Two?,2\nThree?,3\n', "q.csv")
+    assert [p.question for p in data] == ["One?"]
+    assert "q.csv:3: a quotation mark is not closed" in str(data.errors[0])
+    row = {"question": Q, "options": {"A": "red", "B": "green"}, "answer": {"label": "B", "text": "green"}}
+    assert first(tmp_path, row).reference == "green"
+
+
 def test_too_few_and_too_many_values(tmp_path: Path) -> None:
     data = load(tmp_path, "question,answer\nWhat?\nHow much is 1,000 + 1?,1001\nOne?,1\n", "q.csv")
     assert [(p.question, p.reference) for p in data] == [("What?", None), ("One?", "1")]
