@@ -1,23 +1,19 @@
-"""What brackets hold: matrices, sets, tuples, lists and intervals."""
+"""What brackets hold: sets, tuples, lists and intervals."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Callable, Iterable
-from fractions import Fraction
 from itertools import product
 
 from nlrl.rewards.forms.clean import CLOSE_SET, OPEN_SET
-from nlrl.rewards.forms.numerals import Exact, tidy
-from nlrl.rewards.forms.shapes import Form, Group, Matrix, Piece, Reading, Region, Scalar
+from nlrl.rewards.forms.shapes import Form, Group, Piece, Reading, Region, Scalar
 
 Part = Callable[[str], Form]
 MAX_ITEMS = 200
 
 _OPEN, _CLOSE = "([{⦃⟨", ")]}⦄⟩"
-_ENVIRONMENT = re.compile(r"^\\begin\s*\{([a-zA-Z]*matrix|array)\*?\}(?:\s*\{[lcr| ]*\})?(.*)\\end\s*\{\1\*?\}$", re.S)
-_WRAPPED = re.compile(r"^(?:(?:np|numpy|sp|sympy)\.)?(?:[Mm]atrix|array|[Vv]ector)\s*\((.*)\)$", re.S)
 _BUILDER = re.compile(
     r"^\s*(?P<names>\(?[A-Za-z]\w?(?:\s*,\s*[A-Za-z]\w?)*\)?)\s*(?:∈\s*(?P<set>[ℝℤℕℚ])\s*)?(?:\||:)(?P<holds>.+)$", re.S
 )
@@ -61,64 +57,6 @@ def flat(items: Iterable[Form]) -> tuple[Form, ...]:
         else:
             out.append(item)
     return tuple(out)
-
-
-def matrix(text: str, part: Part) -> list[Reading]:
-    """LaTeX environments, [[1, 2], [3, 4]], Matrix(...), [1 2; 3 4]."""
-    bars = False
-    environment = _ENVIRONMENT.match(text)
-    if environment:
-        bars = environment.group(1) == "vmatrix"
-        lines = [line for line in re.split(r"\\\\", environment.group(2)) if line.strip() and line.strip() != r"\hline"]
-        rows = [line.split("&") for line in lines]
-    else:
-        if encloses(text) and _ENVIRONMENT.match(text[1:-1].strip()):
-            return matrix(text[1:-1].strip(), part)
-        wrapped = _WRAPPED.match(text)
-        if wrapped:
-            text = wrapped.group(1).strip()
-        if not (encloses(text) and text[0] == "["):
-            return []
-        inner = text[1:-1].strip()
-        if ";" in inner and "[" not in inner:
-            rows = [row.replace(",", " ").split() for row in inner.split(";")]
-        else:
-            lines = [line.strip() for line in split(inner, ",") if line.strip()]
-            if not lines or not all(encloses(line) and line[0] == "[" and line[-1] == "]" for line in lines):
-                if not wrapped:
-                    return []
-                rows = [[entry] for entry in split(inner, ",")]  # Matrix([1, 2]) is a column
-            else:
-                rows = [split(line[1:-1], ",") for line in lines]
-    if not rows or not rows[0] or len({len(row) for row in rows}) != 1 or len(rows) * len(rows[0]) > MAX_ITEMS:
-        return []
-    forms = tuple(tuple(part(entry) for entry in row) for row in rows)
-    determinant = _determinant(forms) if bars else None
-    return [Matrix(forms, bars)] if determinant is None else [Scalar(determinant)]
-
-
-def _determinant(rows: tuple[tuple[Form, ...], ...]) -> Exact | None:
-    """Of a small square matrix of rational numbers, by elimination; None of all else."""
-    n = len(rows)
-    entries = [
-        [r.exact if isinstance(r := f.readings[0] if f.readings else None, Scalar) else None for f in row]
-        for row in rows
-    ]
-    if n > 8 or any(len(row) != n or None in row for row in entries):
-        return None
-    grid = [[Fraction(value) for value in row if value is not None] for row in entries]
-    out = Fraction(1)
-    for i in range(n):
-        pivot = next((j for j in range(i, n) if grid[j][i]), None)
-        if pivot is None:
-            return 0
-        if pivot != i:
-            grid[i], grid[pivot], out = grid[pivot], grid[i], -out
-        out *= grid[i][i]
-        for j in range(i + 1, n):
-            factor = grid[j][i] / grid[i][i]
-            grid[j] = [x - factor * y for x, y in zip(grid[j], grid[i], strict=True)]
-    return tidy(out)
 
 
 def braces(text: str, part: Part) -> list[Reading]:

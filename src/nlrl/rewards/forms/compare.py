@@ -118,6 +118,8 @@ def _relation(a: Relation, b: Reading) -> bool | None:
             return any_of(_readings(reading, other) for reading in value.left.readings)
     if not isinstance(b, Relation):
         return any_of(_readings(reading, b) for reading in a.right.readings) if a.name else False
+    if a.domain and b.domain and a.domain.replace(" ", "") != b.domain.replace(" ", ""):
+        return False
     if a.name and b.name:
         if not same_name(a.name, b.name):
             return _same_function(a, b)
@@ -231,7 +233,7 @@ def _family(a: Family, b: Reading) -> bool | None:
         body = values_of(a.body)
         return len(body) == 1 and scalars(Scalar(None, rename(body[0].tree, a.parameter, name), unit=body[0].unit), b)
     if isinstance(b, Relation) and b.name:
-        if any(not same_name(name, b.name) for name in names_of(a.body)):
+        if b.domain or any(not same_name(name, b.name) for name in names_of(a.body)):
             return False
         return any_of(_family(a, reading) for reading in b.right.readings)
     return False

@@ -18,13 +18,15 @@ FUNCTION = re.compile(r"([A-Za-zα-ωΑ-Ω]'{0,3}(?:_\w)?(?:\^\{?-1\}?)?)\s*\(\s
 _POINTS = r"[A-Z]'?[A-Z]'?(?:[A-Z]'?){0,2}"  # AB, A'B', ABC
 _INDEXED = r"[A-Za-z]_\s*\{[^{}]{1,24}\}"
 _OF_A_FIGURE = rf"{_POINTS}|{_INDEXED}"
+_TERM = rf"(?:{_OF_A_FIGURE}|[A-Za-z](?:_\w)?)"
 _NAMES = re.compile(
     rf"""{_POINTS} | (?:m\s)?(?:angle|triangle|arc)\s(?:{_POINTS}|[A-Z\d])    # of a figure
     | {_INDEXED}(?:\^\{{?\w\}}?)?
     | \|\s*[A-Za-z]{{1,3}}\s*\|                                               # |z|, |AB|
     | \\(?:bar|hat|tilde|dot)\s*\{{?[A-Za-z]\}}?
     | \\frac\s*\{{\s*(?:{_OF_A_FIGURE})\s*\}}\s*\{{\s*(?:{_OF_A_FIGURE})\s*\}} # MN/KL
-    | [A-Z]{{2,3}}\s*[:/]\s*[A-Z]{{2,3}}
+    | [A-Z]{{2,3}}\s*/\s*[A-Z]{{2,3}}
+    | {_TERM}(?:\s*:\s*{_TERM})+                                              # AB:BC, V_1:V_2
     | \\frac\s*\{{\s*d\w?\s*\}}\s*\{{\s*d\w\s*\}} | d\w\s*/\s*d\w             # dy/dx""",
     re.X,
 )

@@ -15,7 +15,7 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
-from nlrl.rewards.forms import brackets, formulas, modular, quantities, relations
+from nlrl.rewards.forms import brackets, formulas, matrices, modular, quantities, relations
 from nlrl.rewards.forms.boolean import boolean
 from nlrl.rewards.forms.cases import cases
 from nlrl.rewards.forms.clean import CLOSE_SET, OPEN_SET, clean, trim
@@ -192,7 +192,8 @@ def _readings(text: str, math: bool, depth: int) -> list[Reading]:
     if text[0] == "<" and text[-1] == ">" and "," in text:
         text = f"⟨{text[1:-1]}⟩"
     structured = (
-        brackets.matrix(text, part)
+        matrices.matrix_formula(text, part)
+        or matrices.matrix(text, part)
         or brackets.braces(text, part)
         or relations.regions(text, part)
         or brackets.bracketed(text, part)

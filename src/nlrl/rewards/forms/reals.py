@@ -46,6 +46,7 @@ def _generic(point: int, sign: float) -> Point:
 
 
 _POINTS = {sign: tuple(_generic(point, sign) for point in range(N_POINTS)) for sign in (1.0, -1.0)}
+MANY_POINTS = tuple(_generic(point, 1.0) for point in range(10, 10 + 6 * N_POINTS))  # for steps, which differ seldom
 
 
 def integer_points(names: Collection[str]) -> tuple[Point, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from nlrl.rewards.forms.brackets import Part, braces, bracketed, endpoint, flat, interval, split
@@ -25,11 +26,15 @@ _SIGN = re.compile(r"<=|>=|=>|=<|!=|==|=|<|>|≤|≥|≠|∈|≈")
 _SIGNS = {"<=": "≤", "=<": "≤", ">=": "≥", "=>": "≥", "!=": "≠", "==": "="}
 _FLIP = {"<": ">", ">": "<", "≤": "≥", "≥": "≤", "=": "=", "≠": "≠"}
 _WORDS = re.compile(
-    r"\s+(?:and|or)\s+|\s*[,;]\s*(?:and|or)\s+|(?<=[)\]}⦄])\s*(?:and|or)\s*(?=[(\[{⦃])|\s*[∧∨]\s*", re.I
+    r"\s+(?:and|or)\s+|\s*[,;]\s*(?:and|or)\s+|(?<=[)\]}⦄])\s*(?:and|or)\s*(?=[(\[{⦃])|(?<=\d)(?:and|or)(?=[A-Z(-]|[a-z]\b)|\s*[∧∨]\s*",
+    re.I,
 )
 # a decimal comma rather than a list of two: so long a second part, one that starts with 0, or a unit behind
-_DECIMAL_COMMA = re.compile(r"(-?\d+),(?:(\d{4,9}|0\d{1,8})|(\d{1,2}\s*(?!\s|and\b|or\b)[A-Za-z°%€$£][^,]{0,20}))")
+_DECIMAL_COMMA = re.compile(
+    r"(-?\d+),(?:(\d{4,9}|0\d{1,8})|(\d{1,2}(?:[°%€$£]|\s?[a-zA-Z]{2}|\s[a-zA-Z])(?<!\band)(?<!\bor)[^,]{0,20}))"
+)
 _SIZE = re.compile(r"\|\s*([A-Za-z])\s*\|")
+_FOR_ALL = re.compile(r"([^<>≤≥]+?=.+?)[\s,(]+for (?:all|every|any|each)\s+([^()]+?)\)?")
 _TOLD = re.compile(r"((?=.*[a-z]{3})[A-Za-z][A-Za-z ]{2,40})\s*:\s*([^\s:].*)")
 _OR_ONLY = re.compile(r"\bor\b|\bi\.?e\b|\bthat is\b")
 _UNION = re.compile(r"∪|\s+U\s+|\s+union\s+")
@@ -81,10 +86,13 @@ def listed(text: str, part: Part) -> list[Reading]:
         return list(part(f"{comma.group(1)}.{comma.group(2) or comma.group(3)}").readings)
     pieces: list[str] = []
     chunks = split(text, ";")
-    if len(chunks) == 1 or len(split(text, ",")) == 1:  # "1, 2; 3, 4" are two pairs
-        chunks = split(text, ",;")
-    for chunk in chunks:
-        pieces += _top_words(chunk)
+    if len(chunks) == 1:
+        chunks = _top_words(text)  # "p = 5, q = 2 and p = 7, q = 2"
+        if not all("," in chunk and chunk.count("=") > 1 for chunk in chunks):
+            chunks = [text]
+    if len(chunks) == 1 or len(split(text, ",")) == 1:  # but "1, 2; 3, 4" are two pairs
+        chunks = [word for chunk in split(text, ",;") for word in _top_words(chunk)]
+    pieces += chunks
     pieces = [piece for piece in pieces if piece.strip()]
     if len(pieces) < 2 or len(pieces) > MAX_ITEMS:
         return []
@@ -142,6 +150,10 @@ def _top_signs(text: str) -> list[re.Match[str]]:
 
 def relation(text: str, part: Part) -> list[Reading]:
     """Relation signs between formulas: an equation, a chain of them, an inequality, a value and its approximation."""
+    every = _FOR_ALL.fullmatch(text)
+    if every:
+        found = relation(every.group(1), part)
+        return [replace(r, domain=every.group(2)) for r in found if isinstance(r, Relation)] if len(found) == 1 else []
     signs = _top_signs(text)
     told = _TOLD.fullmatch(text) if not signs else None
     if told:  # "Maximum: 3"
@@ -172,12 +184,13 @@ def relation(text: str, part: Part) -> list[Reading]:
         closed = [name in "≤≥" for name in names]
         if low:
             closed.reverse()
-        if NAME.fullmatch(sides[1]):
+        name = named(sides[1])
+        if NAME.fullmatch(sides[1]) or "(" in name:
             ends = part(sides[low]), part(sides[high])
             region = interval(ends[0], closed[0], ends[1], closed[1])
             if region is None and all(_is_number(end) for end in ends):  # 9 < x < 5
                 region = Region(())
-            return [Region(region.pieces, sides[1])] if region else []
+            return [Region(region.pieces, name)] if region else []
         size = _SIZE.fullmatch(sides[1])
         if size:
             outer = interval(part(sides[low]), closed[0], part(sides[high]), closed[1])
@@ -268,7 +281,7 @@ def _chain(sides: list[str], part: Part) -> list[Reading]:
 def _one(left: str, sign: str, right: str, part: Part) -> list[Reading]:
     one, two = part(left), part(right)
     if sign == "=":
-        if NAME.fullmatch(right) and not NAME.fullmatch(left) and right not in ("i", "e", "π"):  # 3 = x
+        if NAME.fullmatch(right) and not named(left) and right not in ("i", "e", "π"):  # 3 = x
             left, right, one, two = right, left, two, one
         name = named(left)
         asked = one.readings and isinstance(one.readings[0], Scalar) and _asked(one.readings[0].tree)

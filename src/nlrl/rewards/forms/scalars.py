@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from nlrl.rewards.forms.constants import constant_apart, differ_by_constant
 from nlrl.rewards.forms.numerals import Exact
-from nlrl.rewards.forms.reals import integer_points, parameter_point, reals
+from nlrl.rewards.forms.reals import MANY_POINTS, integer_points, parameter_point, reals
 from nlrl.rewards.forms.shapes import Scalar
 from nlrl.rewards.forms.syntax import Node, rename, walk
 from nlrl.rewards.forms.units import CURRENCY, Unit
@@ -23,6 +23,7 @@ NOISE_DIGITS = 12  # a decimal of so many digits was printed by a machine and ma
 INFINITE = (("s", "∞"), ("-", ("s", "∞")))
 CLOSE = 1e-9  # relative; floating point noise, not approximation
 MIN_POINTS = 3  # at which both formulas must have a value
+_STEPS = ("floor", "ceil", "sgn", "max", "min")
 MAX_ROUNDED = 6  # decimals in one formula
 
 
@@ -120,6 +121,8 @@ def _sampled(a: Scalar, b: Scalar) -> bool | None:
         points = integer_points(whole)
         return _close(reals(a.tree, points=points), reals(b.tree, points=points))
     verdict = _close(a.reals, b.reals)
+    if verdict and any(part[0] in _STEPS for tree in (a.tree, b.tree) for part in walk(tree)):
+        verdict = _close(reals(a.tree, points=MANY_POINTS), reals(b.tree, points=MANY_POINTS))
     if verdict and (_bare_abs(a.tree) or _bare_abs(b.tree)):  # |x| is x only where symbols are positive, as they were
         verdict = _close(reals(a.tree, sign=-1.0), reals(b.tree, sign=-1.0))
     if not verdict and _has(a.tree, "log") | _has(b.tree, "log"):  # log may mean base ten

@@ -136,6 +136,7 @@ class Relation:
     gap    the tree of left - right
     name   what is given a value, where the left side of an equation is a name: "x", "f(2)", "AB", "area"
     steps  what stands between two equality signs, as in S = π r^2 = 9π
+    domain what an equation of functions is said to hold for, "" where nothing is said
     """
 
     sign: str
@@ -144,6 +145,7 @@ class Relation:
     gap: Scalar | None = None
     name: str = ""
     steps: tuple[Form, ...] = ()
+    domain: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ _FILLER = frozenset({
     "extra", "ago", "later", "combined", "together", "units", "unit", "sq-unit", "square-unit", "now", "so", "far",
 })  # fmt: skip
 _TOKEN = re.compile(r"[A-Za-zα-ωΩ°%$€£¥₹¢]+|\^\s*\{?\s*\(?[+-]?\d\)?\s*\}?|[23](?![\d.])|[/*()-]|\s+")
+_OVER_A_LETTER = re.compile(r"/\s*[A-Za-z]")
 _NOUN = re.compile(r"[a-z][a-zA-Z]{2,}|ox|go")
 _NO_NOUNS = frozenset({
     "and", "or", "not", "but", "pi", "sin", "cos", "tan", "log", "exp", "sqrt", "plus", "minus", "times", "over",
@@ -114,6 +115,8 @@ def _product(text: str, stuck: bool) -> Unit | None:
     sign, power_before, head = 1, 1, ""
     last: Entry | str | None = None
     at = n_nouns = 0
+    if _OVER_A_LETTER.fullmatch(text):  # 1 / m is a fraction
+        return None
     if text.count("(") != text.count(")") or not re.search(r"[^\s/*()-]", text):
         return None
     lowered = re.sub(r"\b(?:sq|square|cubic)\.?\s+units?\b", "", text, flags=re.I)
@@ -150,7 +153,8 @@ def _product(text: str, stuck: bool) -> Unit | None:
             power_before = _BEFORE[lower]
             continue
         inch = lower == "in" and (sign < 0 or (last is None and not n_nouns) or lowered[at:].lstrip()[:1] == "^")
-        if lower in _FILLER and not inch:
+        filler = (lower if len(token) > 1 else token) in _FILLER and not (stuck and at == len(token))
+        if filler and not inch:
             continue
         known = _look_up(token)
         if known:
