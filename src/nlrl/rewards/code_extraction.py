@@ -3,26 +3,32 @@
     "Sure!\\n```python\\ndef add(a, b):\\n    return a + b\\n```"   ->  the block
     "    return a + b"  for a question that ends in "def add(a, b):"  ->  the question's code with this body
 
-What the question's own code provides (imports, helper functions) is put in front where the program lacks it.
+Of several blocks the last one counts that defines the asked function and is no stub. What it lacks is taken from the
+other blocks, then from the question's own code; what the function does not need (demos, reading of input) is left out.
 """
 
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import textwrap
 
-from nlrl.core import Problem
+from nlrl.core import CodeTests, Problem
+from nlrl.rewards._code_parts import completed, free_names, in_front, parts, trimmed
+from nlrl.rewards._code_text import blocks, cleaned, has_closed_block, inline_code, undressed
 from nlrl.rewards.forms.program import MAX_SOURCE, parse_python
 
-MAX_TRIES = 40  # parses of one short text while looking for where the code ends
-MAX_BLOCKS = 20  # the last ones
+__all__ = ["defines", "extract_code", "has_closed_block"]
 
-_FENCE = re.compile(r"^[ \t]{0,8}(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n`]*$", re.M)
+MAX_TRIES = 40  # parses of one short text while looking for where the code ends
+MAX_STARTS = 12  # places of a text without fences where code may begin
+
 _CODE_START = re.compile(
     r"^(?:from\s+[\w.]+\s+import\b|import\s+\w|def\s+\w|async\s+def\s|class\s+\w|@\w|[A-Za-z_]\w*\s*(?::[^=\n]{1,60})?=[^=])",
     re.M,
 )
+_FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 _FOREIGN = {"bash", "sh", "shell", "console", "text", "txt", "output", "json", "yaml", "html", "css", "sql", "markdown",
             "md", "plaintext", "diff", "c", "cpp", "c++", "java", "javascript", "js", "ts", "typescript", "rust",
             "go"}  # fmt: skip
@@ -31,77 +37,92 @@ _FOREIGN = {"bash", "sh", "shell", "console", "text", "txt", "output", "json", "
 def extract_code(text: str, problem: Problem) -> str | None:
     """The program, complete with the question's preamble; None where the text holds no code."""
     entry = problem.tests.entry_point if problem.tests else None
-    blocks = _blocks(text)
-    for code in _candidates(blocks, text, entry):
-        if entry is None or defines(code, entry):
-            return _with_preamble(code, problem, entry)
+    text = undressed(text)
+    found = [(language, cleaned(source)) for language, source in blocks(text)]
+    sources = _sources(found, text, entry)
+    chosen = _chosen(sources, entry)
+    if chosen is not None:
+        others = [source for source in sources if source != chosen]
+        return _finished(chosen, others, problem, entry)
     prompt = _prompt_code(problem.question, entry) if entry else None
     if prompt:
-        for body in [*(source for _, source in reversed(blocks)), text]:
+        for body in [*(source for _, source in reversed(found)), text]:
             whole = _with_body(prompt, body)
             if whole is not None:
                 return whole
-    for code in _candidates(blocks, text, entry):  # it defines something else: let the tests say so
-        return _with_preamble(code, problem, entry)
+    if sources:  # it defines something else: let the tests say so
+        return _with_preamble(sources[0], problem, entry)
     return None
 
 
 def defines(code: str, name: str) -> bool:
-    """Whether a function, class or assignment of that name starts a line."""
+    """Whether a function, class or assignment of that name starts a line, or a class Solution has such a method."""
     escaped = re.escape(name)
-    return (
-        re.search(rf"^(?:async\s+def|def|class)\s+{escaped}\b|^{escaped}\s*(?::[^=\n]+)?=[^=]", code, re.M) is not None
-    )
+    top = rf"^(?:async\s+def|def|class)\s+{escaped}\b|^{escaped}\s*(?::[^=\n]+)?=[^=]"
+    if re.search(top, code, re.M) is not None:
+        return True
+    solution = re.search(r"^class\s+Solution\b", code, re.M)
+    return solution is not None and re.search(rf"^[ \t]+def\s+{escaped}\b", code[solution.end() :], re.M) is not None
 
 
-def has_closed_block(text: str) -> bool:
-    """Whether a fenced block begins and ends in the text."""
-    fences = _FENCE.finditer(text)
-    return next(fences, None) is not None and any(not match.group(2) for match in fences)
+def _chosen(sources: list[str], entry: str | None) -> str | None:
+    """The preferred source that defines the entry point, stubs last; without an entry point the first source."""
+    if entry is None:
+        return sources[0] if sources else None
+    defining = [source for source in sources if defines(source, entry)]
+    return next((source for source in defining if not _is_stub(source, entry)), next(iter(defining), None))
 
 
-def _blocks(text: str) -> list[tuple[str, str]]:
-    """(language, source) of all fenced blocks; the last may lack its closing fence."""
-    found: list[tuple[str, str]] = []
-    open_mark, language, start = "", "", 0
-    for match in _FENCE.finditer(text):
-        mark = match.group(1)
-        if not open_mark:
-            open_mark, language, start = mark, match.group(2).lower(), match.end() + 1
-        elif mark[0] == open_mark[0] and len(mark) >= len(open_mark):
-            if match.group(2):  # "```python" inside an open block: the first was never closed
-                found.append((language, text[start : match.start()]))
-                open_mark, language, start = mark, match.group(2).lower(), match.end() + 1
-                continue
-            found.append((language, text[start : match.start()]))
-            open_mark = ""
-    if open_mark and text[start:].strip():
-        found.append((language, text[start:]))
-    return [(language, source) for language, source in found[-MAX_BLOCKS:] if source.strip()]
+def _is_stub(source: str, entry: str) -> bool:
+    """Whether the function is there with nothing in it but a docstring, `pass`, `...` or a NotImplementedError."""
+    tree = parse_python(source)
+    found = [n for n in ast.walk(tree) if isinstance(n, _FUNCTION) and n.name == entry] if tree is not None else []
+    return bool(found) and all(_is_empty(statement) for statement in found[-1].body)
 
 
-def _candidates(blocks: list[tuple[str, str]], text: str, entry: str | None) -> list[str]:
-    """Programs in order of preference: the last Python block that defines the entry point, the last one, raw text."""
-    usable = [(lang, _parsing(source)) for lang, source in blocks if lang not in _FOREIGN]
-    sources = [source for _, source in usable if source is not None]
-    ordered = [s for s in reversed(sources) if entry and defines(s, entry)]
+def _is_empty(node: ast.stmt) -> bool:
+    match node:
+        case ast.Pass() | ast.Expr(value=ast.Constant()):
+            return True
+        case ast.Raise(exc=ast.Name(id="NotImplementedError") | ast.Call(func=ast.Name(id="NotImplementedError"))):
+            return True
+    return False
+
+
+def _sources(found: list[tuple[str, str]], text: str, entry: str | None) -> list[str]:
+    """Programs in order of preference: the last Python block, other blocks, code without fences, broken blocks."""
+    usable = [(lang, _parsing(source)) for lang, source in found if lang not in _FOREIGN]
     python = [s for lang, s in reversed(usable) if s is not None and lang.startswith("py")]
-    ordered += [s for s in python if s not in ordered] + [
-        s for s in reversed(sources) if s not in ordered and s not in python
-    ]
-    # a block that is cut off or broken is still the answer: the tests will fail on it
-    broken = [textwrap.dedent(source).strip("\n") for lang, source in reversed(blocks) if lang not in _FOREIGN]
-    if not ordered:
-        raw = _raw(text) if not blocks else None
-        if raw is not None:
-            ordered.append(raw)
-        ordered += [s for s in broken if _CODE_START.search(s)]
+    ordered = python + [s for _, s in reversed(usable) if s is not None and s not in python]
+    if not found or (entry is not None and not any(defines(source, entry) for source in ordered)):
+        ordered += [piece for piece in reversed(_pieces(text)) if piece not in ordered]
+    if entry is not None and not any(defines(source, entry) for source in ordered):
+        ordered += [s for code in inline_code(text) if (s := _parsing(cleaned(code))) and defines(s, entry)]
+    if not ordered:  # a block that is cut off or broken is still the answer: the tests will fail on it
+        ordered = [s for lang, s in reversed(found) if lang not in _FOREIGN and _CODE_START.search(s)]
     return ordered
+
+
+def _finished(code: str, others: list[str], problem: Problem, entry: str | None) -> str:
+    if entry is not None:
+        code = completed(code, others)
+        code = trimmed(code, _roots(code, problem.tests, entry))
+    return _with_preamble(code, problem, entry)
+
+
+def _roots(code: str, tests: CodeTests | None, entry: str) -> set[str]:
+    """What must stay: the entry point, and what the tests expect of the program."""
+    own = entry if any(entry in part.binds for part in parts(code)) else "Solution"
+    return {entry, own, *(_expected(tests) if tests is not None else ())}
+
+
+@functools.lru_cache(maxsize=256)
+def _expected(tests: CodeTests) -> frozenset[str]:
+    return frozenset(name for text in (tests.setup, *tests.checks) for name in free_names(text))
 
 
 def _parsing(source: str) -> str | None:
     """The longest leading part of a source that parses; None if there is no code in it."""
-    source = textwrap.dedent(source.expandtabs(4) if "\t" in source else source).strip("\n")
     if len(source) > MAX_SOURCE:
         return None
     lines = source.splitlines()
@@ -147,17 +168,28 @@ def _is_code(source: str) -> bool:
     )
 
 
-def _raw(text: str) -> str | None:
-    """Code without fences: from the first line that looks like code to the last that still parses."""
-    if len(text) > MAX_SOURCE:
-        text = text[:MAX_SOURCE]
-    for n, match in enumerate(_CODE_START.finditer(text)):
-        if n >= 5:
-            return None
-        found = _parsing(text[match.start() :])
-        if found is not None and ("\n" in found.strip() or _is_code(found)):
-            return found
-    return None
+def _pieces(text: str) -> list[str]:
+    """Code without fences: from each line that looks like code on, as far as it parses; prose in between is passed."""
+    lines = [line for line in text[:MAX_SOURCE].splitlines() if not line.lstrip().startswith(("```", "~~~"))]
+    found: list[str] = []
+    at = starts = 0
+    while at < len(lines) and starts < MAX_STARTS:
+        bare = lines[at].lstrip()
+        if not (_CODE_START.match(bare) or bare.startswith(">>> ")):
+            at += 1
+            continue
+        starts += 1 if not bare.startswith(">>> ") else MAX_STARTS  # a session is read in one go
+        indent = len(lines[at]) - len(bare)
+        end = next((n for n in range(at + 1, len(lines)) if _outdented(lines[n], indent)), len(lines))
+        piece = _parsing(cleaned("\n".join(lines[at:end])))
+        if piece is not None and (len(piece.split()) > 1):
+            found.append(piece)
+        at += max(1, len(piece.splitlines()) if piece is not None else 1)
+    return found
+
+
+def _outdented(line: str, indent: int) -> bool:
+    return bool(line.strip()) and len(line) - len(line.lstrip()) < indent
 
 
 # --- what the question provides -------------------------------------------------------------------------------------
@@ -166,7 +198,7 @@ def _raw(text: str) -> str | None:
 def _prompt_code(question: str, entry: str) -> str | None:
     """The code of a question that ends with the signature (and docstring) of the asked function."""
     source = question
-    for _, block in _blocks(question):
+    for _, block in blocks(question):
         if defines(block, entry):
             source = block
     signature = re.search(rf"^(?:async\s+)?def\s+{re.escape(entry)}\s*\(", source, re.M)
@@ -186,24 +218,39 @@ def _prompt_code(question: str, entry: str) -> str | None:
 def _with_body(prompt: str, body: str) -> str | None:
     """The question's function with a completion as its body; None if the two do not make a program."""
     body = body.expandtabs(4)
-    if len(body) > MAX_SOURCE:
+    if len(body) > MAX_SOURCE or not body.strip():
         return None
     lines = body.strip("\n").splitlines()
-    first = next((line for line in lines if line.strip()), "")
-    if not first:
-        return None
-    if first[0] == " ":  # it goes on from the signature: what is not indented any more does not belong to it
-        end = next((i for i, line in enumerate(lines) if line.strip() and line[0] != " "), len(lines))
-        lines = lines[:end]
+    lines = lines[next(i for i, line in enumerate(lines) if line.strip()) :]
+    ways = [_indented(lines, prompt, body)]
+    inner = [line for line in lines[1 : _left(lines, 1)] if line.strip()]
+    if inner and not lines[0].startswith("    "):  # its first line may have lost its indent
+        indent = min(len(line) - len(line.lstrip()) for line in inner)
+        mended = [" " * indent + lines[0].lstrip(), *lines[1 : _left(lines, 1)]]
+        ways.append(_indented(mended, prompt, body))
+    whole = max(ways, key=lambda way: len(way.splitlines()) if way else 0)
+    return whole or None
+
+
+def _indented(lines: list[str], prompt: str, body: str) -> str:
+    """The prompt with as many of the lines as make a program; "" if none do."""
+    if lines[0].startswith(" "):  # it goes on from the signature: what is not indented any more does not belong to it
+        lines = ["" if line.startswith("#") else line for line in lines[: _left(lines, 0)]]
     lines = [("    " + line) if line.strip() else "" for line in textwrap.dedent("\n".join(lines)).splitlines()]
     for _ in range(_tries(body)):
         if not any(line.strip() for line in lines):
-            return None
+            return ""
         whole = prompt.rstrip() + "\n" + "\n".join(lines) + "\n"
         if parse_python(whole) is not None:
-            return whole if _does_something("\n".join(lines)) else None
+            return whole if _does_something("\n".join(lines)) else ""
         lines.pop()
-    return None
+    return ""
+
+
+def _left(lines: list[str], start: int) -> int:
+    """The first line from there on that is not indented; a comment may stand anywhere."""
+    rest = range(start, len(lines))
+    return next((i for i in rest if lines[i].strip() and not lines[i].startswith((" ", "#"))), len(lines))
 
 
 def _does_something(body: str) -> bool:
@@ -231,9 +278,7 @@ def _with_preamble(code: str, problem: Problem, entry: str | None) -> str:
             missing.append("\n".join(source_lines[start - 1 : node.end_lineno]))
     if not missing:
         return code
-    future = re.match(r"(?:\s*from __future__ import [^\n]+\n)+", code)
-    head, rest = (code[: future.end()], code[future.end() :]) if future else ("", code)
-    return head + "\n".join(missing) + "\n\n" + rest
+    return in_front(missing, code)
 
 
 def _names(tree: ast.Module) -> set[str]:
