@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -140,7 +141,14 @@ class Row:
 
 
 def plain(value: Any) -> Any:
-    """A value without the types of arrays and tables."""
+    """A value without the types of arrays and tables; dates as text. Raises DataError for bytes that are no text."""
+    if isinstance(value, bytes):
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            raise DataError(f"a value is no text: {shown(value, 40)}") from None
+    if isinstance(value, date):
+        return value.isoformat().removesuffix("T00:00:00")
     return value.tolist() if hasattr(value, "tolist") else value
 
 

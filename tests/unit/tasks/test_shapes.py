@@ -524,6 +524,19 @@ def test_options_count_as_read_and_lists_may_be_cells(tmp_path: Path) -> None:
     assert load(tmp_path, text, "q.csv").problems[0].aliases == ("crimson", "scarlet")
 
 
+def test_types_of_tables(tmp_path: Path) -> None:
+    import datetime
+    import decimal
+
+    for value, text in (
+        (b"5", "5"), (datetime.date(2020, 1, 2), "2020-01-02"), (datetime.datetime(2020, 1, 2), "2020-01-02"),
+        (decimal.Decimal("5.50"), "5.50"), (decimal.Decimal("NaN"), None),
+    ):  # fmt: skip
+        assert load_problems([{"question": "What?", "answer": value}]).problems[0].reference == text
+    with pytest.raises(DataError, match="no text"):
+        load_problems([{"question": "What?", "answer": b"\xff"}])
+
+
 def test_rows_in_python(tmp_path: Path) -> None:
     data = load_problems([{"problem": "What is 2+3?", "answer": "5"}, {"problem": 7}, "x"])
     assert [p.reference for p in data] == ["5", None]
