@@ -15,6 +15,11 @@ from nlrl.rewards.forms.words import tokens
 
 _LETTER = re.compile(r"[\s*_(\[`\"'$]*(?:\\text(?:bf)?\{)?\(?([A-Za-z])\)?\}?[\s*_)\].:,`\"'$]*")
 _MAX_LENGTH = 2_000
+_DENIALS = frozenset((
+    "not", "wrong", "incorrect", "eliminated", "eliminate", "eliminating", "excluded", "exclude", "ruled", "rule",
+    "cannot", "cant", "isnt", "arent", "doesnt", "dont", "wasnt", "wont", "neither", "nor", "never", "unlikely",
+    "invalid", "impossible", "except", "falsch", "unlike", "anything", "everything",
+))  # fmt: skip
 
 
 def letter(index: int) -> str:
@@ -25,7 +30,7 @@ def letter(index: int) -> str:
 def match_choice(answer: str, choices: Sequence[str]) -> int | None:
     """The index of the option an answer names by letter, by text, or by both; None if by none or by several.
 
-    A letter and a text that contradict each other ("B) London" where B is Paris) name nothing.
+    A letter and a text that contradict each other ("B) London" where B is Paris) name nothing, nor does "not Paris".
     """
     if not choices or not answer or len(answer) > _MAX_LENGTH:
         return None
@@ -43,7 +48,13 @@ def match_choice(answer: str, choices: Sequence[str]) -> int | None:
         named = mentioned(form.body.text, choices)
         return index if not named or index in named else None
     named = mentioned(answer, choices)
-    return named[0] if len(named) == 1 else None
+    return named[0] if len(named) == 1 and not denied(answer, choices) else None
+
+
+def denied(text: str, choices: Sequence[str]) -> bool:
+    """Whether a text turns down what it names, by a word that is no word of the options it names."""
+    own = {word for i in mentioned(text, choices) for word in tokens(choices[i])}
+    return any(word in _DENIALS and word not in own for word in tokens(text))
 
 
 def _index(label: str, choices: Sequence[str]) -> int | None:

@@ -10,16 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from nlrl.rewards.choices import match_choice, mentioned
+from nlrl.rewards.choices import denied, match_choice, mentioned
 from nlrl.rewards.forms.words import tokens
 from nlrl.rewards.reading import vocabulary
 from nlrl.rewards.reading.pieces import LONGEST
 from nlrl.rewards.reading.values import value
-from nlrl.rewards.reading.vocabulary import word_set
 
 _SENTENCE = re.compile(r"(?:(?<!\b[A-Z])[.!?]|(?<=\b[A-Z])\.)[\"'”’*_)]{0,3}(?=\s+[A-Z\"'*_(]|\s*$)|[。！？]|\n+")
 _CLAUSE = re.compile(
-    r"[;；]|,?\s+but\b|,\s+(?=so\b|hence|therefore|thus)"
+    r"[;；]|(?<!\banything)(?<!\beverything)(?<!\ball),?\s+but\b|,\s+(?=so\b|hence|therefore|thus)"
     r"|,?\s+(?=rather than\b|instead of\b|as opposed to\b|leav(?:es|ing)\b)"
     r"|,\s*(?=(?:and\s+)?not\b|unlike\b|nicht\b|pas\b|no\b|non\b)|\s+(?=(?:not|over)\s+(?:option\s+)?\(?[A-J]\b)"
     r"|,\s+(?=\(?[A-J]\)?\s+(?!and\b|or\b)[a-z])",
@@ -28,10 +27,6 @@ _CLAUSE = re.compile(
 _WHY = re.compile(rf"(?:^|[\s,，(]){vocabulary.START}(?:{vocabulary.words('reason')}){vocabulary.END}", re.I)
 _NO_REASON = re.compile(r"[\s,(]*(?:if|when|as well)\b", re.I)
 _AGAINST = re.compile(r"\s*(?:over|rather than|instead of|as opposed to|unlike|nicht|pas|no|non)\s", re.I)
-_TURNED_DOWN = word_set(
-    "not wrong incorrect eliminated eliminate eliminating excluded exclude ruled rule cannot cant isnt arent "
-    "doesnt dont wasnt wont neither nor never unlikely invalid impossible except falsch unlike"
-)
 _NO = re.compile(r"[:–-]\s*(?:no|false)\b|[✗✘❌]", re.I)
 _LETTER = re.compile(
     r"(?<![A-Za-z0-9_'’.])(?:"
@@ -80,8 +75,7 @@ def _own_words(text: str, choices: Sequence[str]) -> set[str]:
 
 def _turned_down(clause: str, choices: Sequence[str]) -> bool:
     """Whether a clause rejects what it names, by a word that is not part of the option."""
-    own = _own_words(clause, choices)
-    return _NO.search(clause) is not None or any(w in _TURNED_DOWN and w not in own for w in tokens(clause))
+    return _NO.search(clause) is not None or denied(clause, choices)
 
 
 def _named(clause: str, choices: Sequence[str]) -> set[int]:
