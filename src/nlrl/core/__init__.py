@@ -34,14 +34,14 @@ from nlrl.core.errors import (
     UserError,
     VerifierError,
 )
-from nlrl.core.problems import ANSWER_PHRASE, CodeTests, Problem, TaskType
+from nlrl.core.problems import ANSWER_PHRASE, CodeTests, InputOutput, Problem, TaskType
 from nlrl.core.protocols import Environment, Model, PricedVerifier, SpendingVerifier, Strategy, Verifier
 from nlrl.core.usage import NOTHING, Budget, Phase, Spend, Usage
 
 __all__ = [
     "NOTHING",
     "ANSWER_PHRASE", "Answer", "BankError", "Budget", "BudgetExhausted", "Candidate", "Capabilities", "CodeTests",
-    "Completion", "DataError", "Delta", "Environment", "EnvironmentFailed", "Finish", "Gist", "Message",
+    "Completion", "DataError", "Delta", "Environment", "EnvironmentFailed", "Finish", "Gist", "InputOutput", "Message",
     "MissingExtra", "Model", "ModelError", "ModelMissing", "ModelRefused", "ModelUnavailable", "NlrlError",
     "NotInBank", "Phase", "PricedVerifier", "Prices", "Problem", "PromptTooLong", "Request", "Sampling",
     "SandboxUnavailable", "Score", "Spend", "SpendingVerifier", "Stopped", "Strategy", "TaskType", "TokenLogprob",

@@ -118,7 +118,8 @@ def _roots(code: str, tests: CodeTests | None, entry: str) -> set[str]:
 
 @functools.lru_cache(maxsize=256)
 def _expected(tests: CodeTests) -> frozenset[str]:
-    return frozenset(name for text in (tests.setup, *tests.checks) for name in free_names(text))
+    texts = [check for check in (tests.setup, *tests.checks) if isinstance(check, str)]
+    return frozenset(name for text in texts for name in free_names(text))
 
 
 def _parsing(source: str) -> str | None:

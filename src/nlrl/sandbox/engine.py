@@ -1,7 +1,7 @@
 """What happens in a run, on the sandbox's own event loop.
 
     run_tests     worker box <-- calls, plain data --> judge box -- one line a result --> host
-    run_python    box <-- source, stdin; stdout, stderr, exit code --> host
+    run_python    box <-- source, stdin; stdout, stderr, exit code --> host, which compares what was printed
 
 Two zygotes in two boxes: one forks all workers, the other all judges, so a program and its tests never share a
 process table, a file system or a memory image.
@@ -15,17 +15,18 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
-from nlrl.core import SandboxUnavailable
+from nlrl.core import CodeTests, InputOutput, SandboxUnavailable
 from nlrl.sandbox.boxes import start_box
 from nlrl.sandbox.jobs import BoxLost, Job, JobEnd, ZygoteClient
 from nlrl.sandbox.limits import Limits
 from nlrl.sandbox.memory_file import memory_file
-from nlrl.sandbox.outcomes import invalid_results, run_outcome, test_results
+from nlrl.sandbox.outcomes import invalid_results, printed_name, printed_result, run_outcome, test_results
 from nlrl.sandbox.packages import Visible, missing_imports, missing_message
 from nlrl.sandbox.reader import PipeReader
-from nlrl.sandbox.results import Isolation, RunResult, TestOutcome, TestReport
+from nlrl.sandbox.results import Isolation, RunResult, TestOutcome, TestReport, TestResult
 
 _REPORT_BYTES = 4 << 20  # what a judge may say in all
 _TRIES = 2  # a zygote may fall to the machine's memory killer; twice in a row is no accident
@@ -57,16 +58,41 @@ class Engine:
         return await self._run(lambda: self._python(source, stdin, limits))
 
     async def run_tests(
-        self, source: str, setup: str, checks: Sequence[str], entry_point: str | None, limits: Limits
+        self, source: str, tests: CodeTests, checks: Sequence[str | InputOutput], limits: Limits
     ) -> TestReport:
         """All checks against one program, in order."""
-        if not checks:
-            return TestReport(False, (), 0.0, self._zygote("worker").box.isolation.kind)
-        if missing := missing_imports([setup, *checks], self._visible):  # before anything is run
-            results = invalid_results(checks, missing_message(missing))
-            return TestReport(False, results, 0.0, self._zygote("worker").box.isolation.kind)
-        order: dict[str, object] = {"setup": setup, "checks": list(checks), "entry_point": entry_point}
-        return await self._run(lambda: self._tests(source, order, checks, limits))
+        start = time.perf_counter()
+        kind = self._zygote("worker").box.isolation.kind
+        texts = [check for check in checks if isinstance(check, str)]
+        pairs = [check for check in checks if isinstance(check, InputOutput)]
+        stated = iter(await self._stated(source, tests, texts, limits) if texts else ())
+        printed = iter(await self._run(lambda: self._pairs(source, tests.prelude, pairs, limits)) if pairs else ())
+        results = tuple(next(stated if isinstance(check, str) else printed) for check in checks)
+        passed = bool(results) and all(r.outcome is TestOutcome.PASSED for r in results)
+        return TestReport(passed, results, time.perf_counter() - start, kind)
+
+    async def _stated(self, source: str, tests: CodeTests, checks: list[str], limits: Limits) -> tuple[TestResult, ...]:
+        if missing := missing_imports([tests.setup, *checks], self._visible):  # before anything is run
+            return invalid_results(checks, missing_message(missing))
+        order: dict[str, object] = {"setup": tests.setup, "checks": checks, "entry_point": tests.entry_point}
+        program: dict[str, object] = {"source": source, "prelude": tests.prelude}
+        return await self._run(lambda: self._tests(program, order, checks, limits))
+
+    async def _pairs(
+        self, source: str, prelude: str, pairs: list[InputOutput], limits: Limits
+    ) -> tuple[TestResult, ...]:
+        """One run of the whole program for each; the bounds hold for each, and what is out of time is not run again."""
+        results: list[TestResult] = []
+        late = False
+        for pair in pairs:
+            if late:
+                results.append(TestResult(printed_name(pair), TestOutcome.TIMEOUT, "not run: out of time before"))
+                continue
+            room = replace(limits, output_bytes=max(limits.output_bytes, 2 * len(pair.stdout)))
+            result = printed_result(pair, await self._python(source, pair.stdin, room, prelude), limits)
+            late = result.outcome is TestOutcome.TIMEOUT
+            results.append(result)
+        return tuple(results)
 
     async def _run(self, once: Callable[[], Awaitable[T]]) -> T:
         async with self._slots:
@@ -91,7 +117,7 @@ class Engine:
             zygote = self._zygotes[side] = ZygoteClient(box, asyncio.get_running_loop())
         return zygote
 
-    async def _python(self, source: str, stdin: str, limits: Limits) -> RunResult:
+    async def _python(self, source: str, stdin: str, limits: Limits, prelude: str = "") -> RunResult:
         start = time.perf_counter()
         zygote = self._zygote("worker")
         (out, out_end), (err, err_end) = os.pipe(), os.pipe()
@@ -101,7 +127,11 @@ class Engine:
         with contextlib.closing(PipeReader([out, err], limits.output_bytes)) as reader:
             try:
                 try:
-                    jobs.append(await zygote.send("script", {"source": source}, limits, [given, out_end, err_end]))
+                    jobs.append(
+                        await zygote.send(
+                            "script", {"source": source, "prelude": prelude}, limits, [given, out_end, err_end]
+                        )
+                    )
                 finally:
                     for fd in (given, out_end, err_end):
                         os.close(fd)
@@ -117,8 +147,9 @@ class Engine:
         outcome = run_outcome(ends[0], limits, timed_out=timed_out, overflow=reader.overflow, stderr=reader.text(1))
         return RunResult(reader.text(0), reader.text(1), ends[0].status, outcome, time.perf_counter() - start)
 
-    async def _tests(self, source: str, order: dict[str, object], checks: Sequence[str], limits: Limits) -> TestReport:
-        start = time.perf_counter()
+    async def _tests(
+        self, program: dict[str, object], order: dict[str, object], checks: Sequence[str], limits: Limits
+    ) -> tuple[TestResult, ...]:
         workers, judges = self._zygote("worker"), self._zygote("judge")
         worker_end, judge_end = socket.socketpair()
         report, report_end = os.pipe()
@@ -128,7 +159,7 @@ class Engine:
             try:
                 with worker_end, judge_end:
                     try:
-                        jobs.append(await workers.send("worker", {"source": source}, limits, [worker_end.fileno()]))
+                        jobs.append(await workers.send("worker", program, limits, [worker_end.fileno()]))
                         jobs.append(await judges.send("judge", order, limits, [judge_end.fileno(), report_end]))
                     finally:
                         os.close(report_end)
@@ -139,13 +170,7 @@ class Engine:
                     timed_out = False
             finally:
                 ends = await self._end(jobs)
-        results = test_results(checks, bytes(reader.data[0]), ends[0], ends[1], limits, timed_out=timed_out)
-        return TestReport(
-            passed=bool(results) and all(r.outcome is TestOutcome.PASSED for r in results),
-            results=results,
-            seconds=time.perf_counter() - start,
-            isolation=workers.box.isolation.kind,
-        )
+        return test_results(checks, bytes(reader.data[0]), ends[0], ends[1], limits, timed_out=timed_out)
 
     async def _end(self, jobs: list[Job]) -> list[JobEnd]:
         """Kill what still runs and wait until it is gone; also when the run was cancelled."""

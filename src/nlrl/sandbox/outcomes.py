@@ -6,9 +6,11 @@ import json
 import signal
 from collections.abc import Sequence
 
+from nlrl.core import InputOutput
 from nlrl.sandbox.jobs import JobEnd
 from nlrl.sandbox.limits import Limits
-from nlrl.sandbox.results import Outcome, TestOutcome, TestResult
+from nlrl.sandbox.printed import complaint
+from nlrl.sandbox.results import Outcome, RunResult, TestOutcome, TestResult
 
 _NAME_CHARS = 200
 _CPU_SHARE = 0.75  # the kernel counts ticks for the limit and time for the report; on a busy machine they differ
@@ -53,6 +55,27 @@ def test_results(
 def invalid_results(checks: Sequence[str], message: str) -> tuple[TestResult, ...]:
     """The same for each check: it cannot be run."""
     return tuple(TestResult(_name(check), TestOutcome.INVALID, message) for check in checks)
+
+
+def printed_name(pair: InputOutput) -> str:
+    """What a pair is called: the beginning of its input."""
+    return f"input {' '.join(pair.stdin[:_NAME_CHARS].split())[:60]!r}"
+
+
+def printed_result(pair: InputOutput, run: RunResult, limits: Limits) -> TestResult:
+    """Whether a whole program did what it must."""
+    name = printed_name(pair)
+    match run.outcome:
+        case Outcome.OK:
+            wrong = complaint(run.stdout, pair)
+            return TestResult(name, TestOutcome.FAILED if wrong else TestOutcome.PASSED, wrong)
+        case Outcome.TIMEOUT:
+            return TestResult(name, TestOutcome.TIMEOUT, f"no end within {limits.wall_s:g} s")
+        case Outcome.MEMORY:
+            return TestResult(name, TestOutcome.MEMORY, "MemoryError")
+    last = (run.stderr.strip().splitlines() or [f"exit code {run.exit}"])[-1]
+    said = "it printed too much" if run.outcome is Outcome.OUTPUT else f"program: {last[:_NAME_CHARS]}"
+    return TestResult(name, TestOutcome.ERROR, said)
 
 
 test_results.__test__ = False  # type: ignore[attr-defined]  # its name is no test's: for pytest

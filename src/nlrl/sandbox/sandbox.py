@@ -67,7 +67,8 @@ class Sandbox:
 
     def missing_imports(self, tests: CodeTests) -> list[str]:
         """Packages that the tests import and that this sandbox does not show: with these they cannot be run."""
-        return missing_imports([tests.setup, *tests.checks], self._settings[1])
+        texts = [check for check in tests.checks if isinstance(check, str)]
+        return missing_imports([tests.setup, *texts], self._settings[1])
 
     async def run_python(self, source: str, *, stdin: str = "", limits: Limits | None = None) -> RunResult:
         """Run a whole program as `__main__`. Raises SandboxUnavailable where there is no isolation."""
@@ -121,7 +122,7 @@ class Sandbox:
         self, solution: str, tests: CodeTests, which: Which, limits: Limits | None
     ) -> Coroutine[Any, Any, TestReport]:
         checks = tests.public if which == "public" else tests.checks
-        return self._started().run_tests(solution, tests.setup, checks, tests.entry_point, limits or self.limits)
+        return self._started().run_tests(solution, tests, checks, limits or self.limits)
 
     def _started(self) -> Engine:
         with self._lock:

@@ -24,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nlrl.core import CodeTests, DataError, Problem, TaskType
+from nlrl.core import CodeTests, DataError, InputOutput, Problem, TaskType
 from nlrl.tasks.columns import Row, is_missing, plain, shown, text_of
 
 _MOST_BYTES = 500_000_000  # of one row's unpacked tests; LiveCodeBench's largest have some 100 MB
@@ -39,17 +39,31 @@ class Call:
     accepted: tuple[str, ...] = ()  # other results that count
 
     def check(self, function: str) -> str:
-        """The pair as a statement."""
+        """The pair as a statement. JSON has no tuples, so where it expects a list, a tuple is one."""
+        result = f"{function}({self.arguments})"
+        if "[" in self.expected:
+            result = f"as_json({result})"
         if self.accepted:
-            return f"assert {function}({self.arguments}) in ({', '.join((self.expected, *self.accepted))})"
-        return f"assert {function}({self.arguments}) == {self.expected}"
+            return f"assert {result} in ({', '.join((self.expected, *self.accepted))})"
+        return f"assert {result} == {self.expected}"
 
 
-def called(function: str, entry_point: str, public: Sequence[Call], hidden: Sequence[Call]) -> CodeTests:
+_AS_JSON = """
+def as_json(value):
+    if isinstance(value, (list, tuple)):
+        return [as_json(item) for item in value]
+    return {key: as_json(item) for key, item in value.items()} if isinstance(value, dict) else value
+"""
+
+
+def called(
+    function: str, entry_point: str, public: Sequence[Call], hidden: Sequence[Call], prelude: str = ""
+) -> CodeTests:
     """Tests that call a function; those that are public come first, and are no hidden ones."""
     shown_checks = tuple(dict.fromkeys(call.check(function) for call in public))
     checks = dict.fromkeys([*shown_checks, *(call.check(function) for call in hidden)])
-    return CodeTests(tuple(checks), shown_checks, entry_point)
+    setup = _AS_JSON.lstrip() if any("as_json(" in check for check in checks) else ""
+    return CodeTests(tuple(checks), shown_checks, entry_point, setup, prelude)
 
 
 # --- LiveCodeBench ---------------------------------------------------------------------------------------------------
@@ -69,9 +83,12 @@ def livecodebench(row: Row, source: str) -> Problem:
             raise DataError("the tests call a function, but metadata holds no func_name")
         calls = [[_call_of_lines(case) for case in cases] for cases in (public, hidden)]
         in_class = "class Solution" in starter or not starter
-        tests = called(f"Solution().{name}" if in_class else name, "Solution" if in_class else name, *calls)
+        tests = called(
+            f"Solution().{name}" if in_class else name, "Solution" if in_class else name, *calls, prelude=_PRELUDE
+        )
     else:
-        tests = on_standard_input([_text_pair(c) for c in public], [_text_pair(c) for c in hidden])
+        pairs = [[_text_pair(case) for case in cases] for cases in (public, hidden)]
+        tests = on_standard_input(*pairs, tolerance=0.0, prelude=_PRELUDE)
     return Problem(with_starter(question, starter, tests), None, TaskType.CODING, tests=tests, source=source)
 
 
@@ -129,9 +146,11 @@ def apps(row: Row, source: str) -> Problem:
     if name:
         in_class = "class Solution" in starter
         calls = [_call_of_apps(given, wanted) for given, wanted in zip(inputs, outputs, strict=True)]
-        tests = called(f"Solution().{name}" if in_class else name, "Solution" if in_class else name, [], calls)
+        function, entry = (f"Solution().{name}", "Solution") if in_class else (name, name)
+        tests = called(function, entry, [], calls, prelude=_PRELUDE)
     else:
-        tests = on_standard_input([], [(_lines(i), _lines(o)) for i, o in zip(inputs, outputs, strict=True)])
+        texts = [(_lines(i), _lines(o)) for i, o in zip(inputs, outputs, strict=True)]
+        tests = on_standard_input([], texts, prelude=_PRELUDE)
     return Problem(with_starter(question, starter, tests), None, TaskType.CODING, tests=tests, source=source)
 
 
@@ -189,7 +208,8 @@ _EXPECTED = ("expected", "expected_output", "output", "result", "return")
 
 
 def own_calls(cases: Any, question: str, entry_point: str | None, solution: str | None) -> tuple[str, CodeTests] | None:
-    """The question and the tests of a row with `test_cases`: each calls the function; None where there are none.
+    """The question and the tests of a row with `test_cases`: each calls the function, or (stdin, stdout) runs the
+    program; None where there are none.
 
     A list is the arguments, an object the named arguments, anything else the only argument; where a solution shows that
     the function takes one argument, or the lists differ in length, a list is that argument.
@@ -197,6 +217,9 @@ def own_calls(cases: Any, question: str, entry_point: str | None, solution: str 
     found = _cases(cases, "test_cases")
     if not found:
         return None
+    if all({"stdin", "stdout"} <= case.keys() for case in found):
+        texts = [(text_of(case["stdin"], "stdin"), text_of(case["stdout"], "stdout")) for case in found]
+        return with_starter(question, "", tests := on_standard_input([], texts, tolerance=1e-6)), tests
     pairs = [(_field(case, ("input", "inputs", "args", "arguments")), _field(case, _EXPECTED)) for case in found]
     parameters = _parameters(solution, entry_point)
     name = entry_point or next(iter(parameters), None) or _named(question)
@@ -272,11 +295,29 @@ def with_starter(question: str, starter: str, tests: CodeTests) -> str:
     return question if tests.entry_point else f"{question.rstrip()}\n\n{_ON_STANDARD_INPUT}"
 
 
-def on_standard_input(public: Sequence[tuple[str, str]], hidden: Sequence[tuple[str, str]]) -> CodeTests:
-    """Tests that run the program on a text and compare what it prints."""
-    raise DataError(
-        "the tests give a text to the program at its standard input; only tests that call a function can be run"
-    )
+_GIVEN = (
+    "string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics", "itertools",
+    "functools", "operator", "io", "sys", "json", "builtins", "typing",
+)  # fmt: skip
+_PRELUDE = "".join(f"from {name} import *\n" for name in _GIVEN) + "".join(f"import {name}\n" for name in _GIVEN[:-2])
+_PRELUDE += "sys.setrecursionlimit(50000)\n"
+"""What the evaluators of LiveCodeBench and APPS run before every program: solutions count on it, as on LeetCode."""
+
+
+def on_standard_input(
+    public: Sequence[tuple[str, str]],
+    hidden: Sequence[tuple[str, str]],
+    *,
+    tolerance: float = 1e-5,
+    prelude: str = "",
+) -> CodeTests:
+    """Tests that run the program on a text and compare what it prints, word by word; numbers count by value.
+
+    The tolerance is for fractions: AlphaCode's for CodeContests, and numpy's, which APPS takes; LiveCodeBench has none.
+    """
+    shown_checks = tuple(dict.fromkeys(InputOutput(i, o, tolerance=tolerance) for i, o in public))
+    checks = dict.fromkeys([*shown_checks, *(InputOutput(i, o, tolerance=tolerance) for i, o in hidden)])
+    return CodeTests(tuple(checks), shown_checks, prelude=prelude)
 
 
 def _json(value: Any, column: str) -> Any:

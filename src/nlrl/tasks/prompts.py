@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nlrl.core import ANSWER_PHRASE, Message, Problem, TaskType, UserError, assistant, system, user
+from nlrl.core import ANSWER_PHRASE, InputOutput, Message, Problem, TaskType, UserError, assistant, system, user
 from nlrl.tasks.classify import classify_task
 from nlrl.tasks.worked_examples import nearest_examples
 
@@ -146,12 +146,19 @@ def _body(problem: Problem) -> str:
     if problem.choices:
         parts.append("Options:\n" + "\n".join(f"- {choice}" for choice in problem.choices))
     if problem.tests and problem.tests.public:
-        shown = [test for test in problem.tests.public if test not in problem.question]
+        shown = [str(test) for test in problem.tests.public if not _is_shown(test, problem.question)]
         if shown:
             parts.append("It must pass:\n" + "\n".join(shown))
     if problem.constraints:
         parts.append("Constraints:\n" + "\n".join(f"- {constraint_in_words(c)}" for c in problem.constraints))
     return "\n\n".join(part for part in parts if part)
+
+
+def _is_shown(test: str | InputOutput, question: str) -> bool:
+    """Whether the question has the test in it; samples of contests are laid out in many ways."""
+    if isinstance(test, str):
+        return test in question
+    return test.stdin.strip() in question and test.stdout.strip() in question
 
 
 _UNITS = {

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from nlrl.core import DataError, TaskType
+from nlrl.core import CodeTests, DataError, InputOutput, Problem, TaskType
 from nlrl.tasks import load_problems
+from nlrl.tasks.prompts import messages_for
 from nlrl.tasks.rows import problem_of
 
 
@@ -65,7 +66,7 @@ def test_apps_calls() -> None:
     }
     problem = problem_of(row)
     assert problem.tests is not None and problem.tests.public == () and problem.tests.entry_point == "add"
-    assert problem.tests.checks == ("assert add(1, 2) in ([3], 3)", "assert add(3, 4) == 7")
+    assert problem.tests.checks == ("assert as_json(add(1, 2)) in ([3], 3)", "assert add(3, 4) == 7")
     assert "def add(a, b):" in problem.question
 
 
@@ -89,12 +90,12 @@ def test_apps_calls() -> None:
         (
             {"problem": "Sort.", "answer": "def srt(xs):\n    return sorted(xs)",
              "test_cases": [{"input": [3, 1, 2], "expected": [1, 2, 3]}]},
-            ["assert srt([3, 1, 2]) == [1, 2, 3]"],
+            ["assert as_json(srt([3, 1, 2])) == [1, 2, 3]"],
         ),
         (
             {"problem": "Sort.", "entry_point": "srt",
              "test_cases": [{"input": [3, 1], "output": [1, 3]}, {"input": [2], "output": [2]}]},
-            ["assert srt([3, 1]) == [1, 3]", "assert srt([2]) == [2]"],
+            ["assert as_json(srt([3, 1])) == [1, 3]", "assert as_json(srt([2])) == [2]"],
         ),
         (
             {"problem": "Write a function named twice.", "test_cases": '[{"input": 4, "expected_output": 8}]'},
@@ -129,3 +130,59 @@ def test_pairs_that_cannot_be_used_are_errors(row: dict[str, Any], says: str) ->
 def test_no_test_cases_are_none() -> None:
     data = load_problems([{"question": "Write a sentence.", "answer": "I run.", "test_cases": []}])
     assert data.problems[0].tests is None and data.problems[0].reference == "I run."
+
+
+STDIN = [
+    {"input": "1 2\n", "output": "3\n", "testtype": "stdin"},
+    {"input": "5 6", "output": "11", "testtype": "stdin"},
+]
+
+
+@pytest.mark.parametrize(
+    ("row", "public", "tolerance"),
+    [
+        (lcb(public_test_cases=json.dumps(STDIN[:1]), private_test_cases=packed(STDIN[1:]), starter_code=""), 1, 0.0),
+        ({"question": "Add.", "input_output": {"inputs": ["1 2\n", ["5 6"]], "outputs": ["3\n", ["11"]]}}, 0, 1e-5),
+        (
+            {"description": "Add.", "public_tests": {"input": ["1 2\n"], "output": ["3\n"]},
+             "private_tests": {"input": ["5 6"], "output": ["11"]}, "generated_tests": {"input": [], "output": []}},
+            1,
+            1e-5,
+        ),
+        (
+            {"question": "Add.",
+             "test_cases": [{"stdin": "1 2\n", "stdout": "3\n"}, {"stdin": "5 6", "stdout": 11}]},
+            0,
+            1e-6,
+        ),
+    ],
+)  # fmt: skip
+def test_pairs_on_standard_input(row: dict[str, Any], public: int, tolerance: float) -> None:
+    problem = problem_of(row)
+    assert problem.task_type is TaskType.CODING
+    assert problem.tests is not None and problem.tests.entry_point is None
+    first, second = problem.tests.checks
+    assert first == InputOutput("1 2\n", "3\n", tolerance=tolerance)
+    assert second == InputOutput("5 6", "11", tolerance=tolerance)
+    assert problem.tests.public == problem.tests.checks[:public]
+    assert "standard input" in problem.question
+
+
+def test_public_pairs_are_shown_where_the_question_does_not() -> None:
+    problem = problem_of(lcb(public_test_cases=json.dumps(STDIN[:1]), private_test_cases="[]", starter_code=""))
+    assert "input:\n1 2\noutput:\n3" in messages_for(problem)[-1].content
+    shown = problem_of(
+        lcb(
+            public_test_cases=json.dumps(STDIN[:1]),
+            private_test_cases="[]",
+            starter_code="",
+            question_content="1 2 gives 3",
+        )
+    )
+    assert "output:" not in messages_for(shown)[-1].content
+
+
+def test_ids_of_tests_without_pairs_stay_what_they_were() -> None:
+    tests = CodeTests(("assert f(1) == 1",), ("assert f(1) == 1",), "f", "x = 1")
+    assert Problem("q", tests=tests).id == "aad345e08f655705"
+    assert Problem("q", tests=CodeTests((InputOutput("1", "2"),))).id != Problem("q", tests=CodeTests(())).id

@@ -8,7 +8,7 @@ import traceback
 from nlrl.sandbox.box.worker import FILENAME, load
 
 
-def run(source: str) -> int:
+def run(source: str, prelude: str = "") -> int:
     """Run it; the exit code. A traceback goes to stderr and begins at the program's own first line."""
     sys.stdin, sys.stdout, sys.stderr = (
         open(fd, mode, encoding="utf-8", errors="surrogateescape" if fd == 0 else "backslashreplace", closefd=False)  # noqa: SIM115
@@ -18,6 +18,7 @@ def run(source: str) -> int:
     sys.argv = ["program.py"]
     module = load(source, "__main__")
     try:
+        exec(compile(prelude, "<prelude>", "exec"), module.__dict__)  # noqa: S102  (this is what the box is for)
         exec(compile(source, FILENAME, "exec"), module.__dict__)  # noqa: S102  (this is what the box is for)
     except SystemExit as end:
         if isinstance(end.code, int) or end.code is None:

@@ -33,13 +33,14 @@ def load(source: str, name: str) -> types.ModuleType:
     return module
 
 
-def run(source: str, fd: int) -> None:
-    """Run the program and serve the judge at the other end of the socket `fd`."""
+def run(source: str, prelude: str, fd: int) -> None:
+    """Run the prelude, then the program and serve the judge at the other end of the socket `fd`."""
     channel = Channel(socket.socket(fileno=fd))
     module = load(source, "solution")  # not __main__: a program's own `if __name__ == "__main__":` is not run
     server = _Server(channel, module)
     server.lend_streams()
     try:
+        exec(compile(prelude, "<prelude>", "exec"), module.__dict__)  # noqa: S102  (this is what the box is for)
         exec(compile(source, FILENAME, "exec"), module.__dict__)  # noqa: S102  (this is what the box is for)
     except BaseException as error:  # a boundary: whatever the program does becomes an answer
         server.send(server.failure(error))

@@ -249,7 +249,7 @@ def _arrange(fds: list[int]) -> int:
 
 def _work(order: dict[str, Any]) -> int:
     try:
-        worker.run(order["source"], 3)
+        worker.run(order["source"], order["prelude"], 3)
     except BaseException:  # a boundary: the program has broken its own process
         os._exit(1)
     os._exit(0)  # not the interpreter's own end: the program may have left threads and exit handlers
@@ -261,7 +261,7 @@ def _judge(order: dict[str, Any]) -> int:
 
 
 def _script(order: dict[str, Any]) -> int:
-    return script.run(order["source"])
+    return script.run(order["source"], order["prelude"])
 
 
 def _trial(order: dict[str, Any]) -> int:
