@@ -63,7 +63,8 @@ def _readers(problem: Problem) -> tuple[Callable[[Statement], str | None], Calla
 
 
 def _value(statement: Statement) -> str | None:
-    return values.formula(statement.text) if statement.bare else values.value(statement.text)
+    answer = values.formula(statement.text) if statement.bare else values.value(statement.text)
+    return answer.strip() or None if answer else None
 
 
 def _any(statement: Statement) -> str | None:

@@ -37,7 +37,7 @@ def concluded(text: str) -> str | None:
     sentences.sort(
         key=lambda sentence: _DENIES.search(sentence) is not None
     )  # "It is not 12" only if there is no other
-    return next((found for s in sentences if (found := value(_without_dress(s), marked=False)) is not None), None)
+    return next((found for s in sentences if (found := value(_without_dress(s), marked=False))), None)
 
 
 _DRESS = re.compile(r"\s*(?:[#>*_`•]+(?=\s|\*|[^\W\d_])|[-*•]\s+(?=[^\W\d_]{2})|\d{1,2}[.)]\s+(?=[^\W\d_]))+")

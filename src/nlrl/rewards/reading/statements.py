@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from nlrl.core import ANSWER_PHRASE
 from nlrl.rewards.reading import vocabulary
+from nlrl.rewards.reading.blocks import block
 from nlrl.rewards.reading.pieces import LONGEST, boxes
 from nlrl.rewards.reading.values import PLACEHOLDER, boxed
 
@@ -36,60 +37,6 @@ class Statement(NamedTuple):
     bare: bool = False
     strict: bool = False
 
-
-# --- what stands behind a marker -------------------------------------------------------------------------------------
-
-_SAME_LINE_DRESS = re.compile(r"[ \t]*(?:[*_`}]+|[:：](?=[\s*_`$\\])|[ \t])*")
-_LINE_DRESS = re.compile(
-    r"[ \t]*(?:[*_`#=:~-]{2,}|[>#*_`]+(?=[ \t]|$)|\\(?:no)?indent|[•▪]|[-+](?=[ \t]+(?:[$*`]|\\\(|[^\W\d_]{2})))?[ \t]*"
-)
-_FENCE = re.compile(r"```[\w+-]*[ \t]*\n?(.*?)(?:```|\Z)", re.S)
-_OPENERS = {"\\[": "\\]", "$$": "$$", "\\begin": "\\end"}
-_NEXT_HEADING = re.compile(r"\s*(?:#{1,6}\s|\*\*[^*\n]{1,60}\*\*:?[ \t]*$)", re.M)
-_GOES_ON = re.compile(r"[:：](?:[*_`]{0,3})$|\b(?:is|are|get|obtain|have|follows|gives|to|be|equals)$|=$", re.I)
-
-
-def block(text: str, at: int) -> str:
-    """The line behind a marker, or the next line with something on it; formulas and fenced blocks whole."""
-    rest = text[at : at + LONGEST]
-    at = _SAME_LINE_DRESS.match(rest).end()  # type: ignore[union-attr]
-    while at < len(rest):
-        end = _line_end(rest, at)
-        line = rest[at:end]
-        if line.strip():
-            fence = _FENCE.match(line.lstrip())
-            if fence:
-                return fence.group(1).strip()
-            if _GOES_ON.search(line.rstrip()) and rest[end:].strip():
-                return line + " " + block(rest, end)
-            return line
-        start = end + 1
-        while start < len(rest) and rest[start].isspace():
-            start += 1
-        if start >= len(rest) or _NEXT_HEADING.match(rest, start):
-            return ""
-        at = _LINE_DRESS.match(rest, start).end()  # type: ignore[union-attr]
-    return ""
-
-
-def _line_end(rest: str, at: int) -> int:
-    """The end of the line, or of the formula or fence that is open there."""
-    end = rest.find("\n", at)
-    end = len(rest) if end < 0 else end
-    line = rest[at:end]
-    if line.lstrip().startswith("```"):
-        close = rest.find("```", at + len(line) - len(line.lstrip()) + 3)
-        return len(rest) if close < 0 else close + 3
-    for opener, closer in _OPENERS.items():
-        first = line.rfind(opener)
-        if first >= 0 and (line.count(opener) % 2 if opener == closer else closer not in line[first:]):
-            close = rest.find(closer, end)
-            if close >= 0:
-                return _line_end(rest, close + len(closer)) if close > at else close
-    return end
-
-
-# --- the markers -----------------------------------------------------------------------------------------------------
 
 _CONTRACT = re.compile(
     re.escape(ANSWER_PHRASE.rstrip(":")).replace(r"\ ", r"[ \t]{1,4}") + r"[ \t]{0,4}[*_]{0,3}[ \t]{0,4}[:：]", re.I
@@ -224,7 +171,14 @@ def _at_noun(text: str, match: re.Match[str]) -> Statement | None:
     return Statement(before[before.rfind("\n") + 1 : behind.start()], match.start()) if behind else None
 
 
-MARKERS: tuple[Callable[[str], Iterator[Statement]], ...] = (_contract, _box, _tag, _key, _hashes, _said)
+MARKERS: tuple[Callable[[str], Iterator[Statement]], ...] = (  # strongest first; each gives its statements, last first
+    _contract,  # Final Answer: 5
+    _box,  # \boxed{5}
+    _tag,  # <answer>5</answer>
+    _key,  # {"answer": 5}
+    _hashes,  # #### 5
+    _said,  # the answer is 5, and its like in all languages
+)
 
 _SECOND_THOUGHT = re.compile(
     r"(?<![\w'])(?:wait|hold on|correction|on second thought|oops|hmm|i made an? (?:mistake|error|slip)"

@@ -17,13 +17,12 @@ from collections.abc import Iterator
 from itertools import islice, pairwise
 from typing import NamedTuple
 
-from nlrl.rewards.forms import Form, read
-from nlrl.rewards.forms.shapes import Ratio, Scalar
 from nlrl.rewards.reading import vocabulary
 from nlrl.rewards.reading.heads import EDGES, LATIN, REMARK, Head, Run, trimmed
-from nlrl.rewards.reading.one_value import one_value, simplest
+from nlrl.rewards.reading.one_value import simplest
 from nlrl.rewards.reading.pieces import LONGEST, PIECE, boxes, mask, plain, without_ornaments
-from nlrl.rewards.reading.vocabulary import word_set
+from nlrl.rewards.reading.vocabulary import PREPOSITIONS, TURNS, word_set
+from nlrl.rewards.reading.whole import joined, whole
 
 # --- heads -----------------------------------------------------------------------------------------------------------
 
@@ -86,7 +85,7 @@ def value(statement: str, *, marked: bool = True) -> str | None:
             best = found
         if best and best.at_start:
             break
-    return best.value or None if best else None
+    return best.value.strip() or None if best else None
 
 
 def _of_sentence(text: str, masked: str, marked: bool) -> Pick | None:
@@ -127,15 +126,6 @@ _FIRST_WORDS = re.compile(  # what may stand before an answer that comes first
     r"[\s,:]*)*",
     re.I,
 )
-_PREPOSITIONS = word_set(  # a number behind one of these is less than what the sentence is about
-    "for in at of on with without after before by from than among against versus within during through into until "
-    "per when where if since because as while given unless für von nach mit bei aus pour après sur avec para por con "
-    "después em após com per dopo voor met na для из после"
-)
-_TURNS = word_set(  # unless one of these comes between
-    "is are was were equals get gets got have has had need needs take takes took cost costs make makes find find that "
-    "want give gives gave leave leaves pay pays earn earns there only total exactly about approximately"
-)
 _RESULTS = word_set(  # a name behind one of these is what the sentence comes to: "we get $G$"
     "is are was were equals get gets obtain obtains have yields gives be becomes to solution it's that's then hence so "
     "therefore thus leaves with conclusion donc"
@@ -145,9 +135,6 @@ _LABELS = word_set(
     "item page round equations steps cases number no schritt fall étape paso caso 步 第"
 )
 _LABEL = re.compile(r"\(?(?:\d+[a-z]?|[a-zA-Z]|[IVX]+)\)?")
-_MONTH = re.compile(
-    r"\b(?:January|February|March|April|May|June|July|August|September|October|November|December)\s$", re.I
-)
 
 
 def _pick(head: Head, marked: bool) -> Pick | None:
@@ -158,23 +145,23 @@ def _pick(head: Head, marked: bool) -> Pick | None:
     comes_first = first_words is not None and runs[0].start <= first_words.end() + 1
     alone = len(runs) == 1 or head.mask[runs[0].end : runs[0].end + 1] in (",", ";")  # "G, matching the case n = 2"
     if marked and comes_first and (alone or not head.is_name(runs[0])):
-        return Pick(_whole(head, 0), at_start=True)
+        return Pick(whole(head, 0), at_start=True)
     named = [i for i, run in enumerate(runs) if not _is_label(head, run)]
     free = [i for i in named if not head.is_name(runs[i]) or _RESULTS.intersection(runs[i].before[-1:])]
     if not free:
         if marked and (words := _in_words(head, behind=runs[-1].end) if named else _in_words(head)):
             return Pick(words)
-        return Pick(_whole(head, named[-1]), sure=False) if named and (marked or not head.prose) else None
+        return Pick(whole(head, named[-1]), sure=False) if named and (marked or not head.prose) else None
     best = [i for i in free if not _is_governed(runs[i])]
     if marked and comes_first and not best:  # "F for x = 41"
-        return Pick(_whole(head, 0), at_start=True)
+        return Pick(whole(head, 0), at_start=True)
     if not best:
         best = ([i for i in free if i > 0] or free)[:1]
     best = [i for i in best if runs[i].formula] or best
     chosen = best[-1]
-    while chosen > 0 and chosen - 1 in free and _joined(head, chosen - 1):
+    while chosen > 0 and chosen - 1 in free and joined(head, chosen - 1):
         chosen -= 1
-    return Pick(_whole(head, chosen))
+    return Pick(whole(head, chosen))
 
 
 def _maybe(words: str | None, *, at_start: bool) -> Pick | None:
@@ -191,9 +178,9 @@ def _is_governed(run: Run) -> bool:
     """Whether it only belongs to a preposition: "for 3 workers", "out of 20"; but not "a total of 42"."""
     words = run.before
     for k in range(1, min(3, len(words)) + 1):
-        if words[-k] in _TURNS:
+        if words[-k] in TURNS:
             return False
-        if words[-k] in _PREPOSITIONS:
+        if words[-k] in PREPOSITIONS:
             return not (
                 words[-k] == "of" and (words[-k - 1 :][:1] == ("total",) or words[-k - 2 :][:1] in (("a",), ("an",)))
             )
@@ -210,89 +197,6 @@ def _in_words(head: Head, behind: int = 0) -> str | None:
     text = plain(head.text[start : remark if remark > start else len(head.text)])
     left, right = trimmed(text, 0, len(text))
     return text[left:right] or None
-
-
-# --- the whole of it -------------------------------------------------------------------------------------------------
-
-_AND = re.compile(
-    r"[\s,;，、]*(?:\b(?:and|or|und|oder|et|ou|y|o|e|oraz|en|of|или|и)\b|和|或|与|及|[,;，、])\s*(?:also\s)?", re.I
-)
-_TO = re.compile(r"\s+(?:to|by|(?:with\s+)?(?:a\s+)?remainder(?:\s+of)?)\s+", re.I)
-_AND_NO_MORE = re.compile(r"[^\w]*(?:(?:respectively|only|each|are|is|units?)\b|$|[.,;:)])", re.I)
-_UNIT_STOPS = _PREPOSITIONS - {"per", "in"} | _TURNS | {"and", "or", "each", "every", "so"}
-_NOUNS = re.compile(r"(?!\s*of\b)[\sA-Za-z-]+")
-_ATTACHED = re.compile(r"(?:[/^·²³]\S*)?")
-_SCALE = re.compile(r"(?:hundred|thousand|million|billion|trillion|dozen)\s*$", re.I)
-_PHYSICAL = word_set("m kg s A mol kelvin bit deg month rad USD EUR GBP JPY CNY INR")
-
-
-def _whole(head: Head, i: int) -> str:
-    """A run with its unit and all that is joined to it."""
-    runs = head.runs
-    start, last = runs[i].start, i
-    while last + 1 < len(runs) and _joined(head, last):
-        last += 1
-    if last == i + 1 and not head.is_name(runs[last]):
-        one, two = (head.between(run.start, run.end) for run in (runs[i], runs[last]))
-        if one_value(one, two):  # "1/2 or 0.5"
-            return simplest(one)
-    month = _MONTH.search(head.text, 0, start)
-    start = month.start() if month else start
-    return simplest(head.between(start, _unit_end(head, last, start)))
-
-
-def _joined(head: Head, i: int) -> bool:
-    """Whether a run and the next are one answer: "3 and 5", "2 to 3", "3 hours and 30 minutes"."""
-    one, two = head.runs[i], head.runs[i + 1]
-    if _AND.fullmatch(head.mask, one.end, two.start):
-        unit_end = _unit_end(head, i + 1, two.start)
-        return i + 2 < len(head.runs) or unit_end > two.end or _AND_NO_MORE.match(head.mask, two.end) is not None
-    if _TO.fullmatch(head.mask, one.end, two.start):
-        return True
-    end = _unit_end(head, i + 1, two.start)
-    if end == two.end or _unit_end(head, i, one.start) == one.end:
-        return False
-    readings = read(head.between(one.start, end)).readings
-    return len(readings) == 1 and isinstance(readings[0], Scalar) and readings[0].unit is not None
-
-
-def _unit_end(head: Head, i: int, start: int) -> int:
-    """Where the unit behind a run ends: known units, scales, times of day; other nouns where no more is said."""
-    run = head.runs[i]
-    limit = head.runs[i + 1].start if i + 1 < len(head.runs) else len(head.mask)
-    best = at = run.end
-    key = ""
-    words = [m for m in head.prose if run.end <= m.start() < limit]
-    for word in words[:4]:
-        if (
-            head.mask[at : word.start()].strip(" *_/")
-            or word.group()[0] > "\u02ff"
-            or word.group().lower() in _UNIT_STOPS
-        ):
-            break
-        at = word.end()
-        form = read(head.between(start, at))
-        if _is_quantity(form) and form.key != key and not (word.group() == "in" and limit < len(head.mask)):
-            key = form.key  # "away" in "5 km away" adds nothing
-            at = best = _ATTACHED.match(head.mask, at).end()  # type: ignore[union-attr]
-    nothing_else = start == len(head.mask) - len(head.mask.lstrip(EDGES)) and words and at == words[-1].end()
-    if nothing_else and best == run.end and len(words) <= 3 and _NOUNS.fullmatch(head.mask, run.end, at):
-        readings = read(head.between(start, at)).readings
-        if readings and isinstance(readings[0], Scalar):  # "5 buses" and no more
-            return at
-    return best
-
-
-def _is_quantity(form: Form) -> bool:
-    """Whether there is a unit, a scale ("million") or a time of day behind the number."""
-    for reading in form.readings:
-        if isinstance(reading, Ratio):
-            return bool(reading.half)
-        if isinstance(reading, Scalar) and (unit := reading.unit) is not None:
-            return unit.head == "%" or (bool(unit.dimensions) and {d for d, _ in unit.dimensions} <= _PHYSICAL)
-        if isinstance(reading, Scalar):
-            return _SCALE.search(form.text) is not None
-    return False
 
 
 # --- boxes -----------------------------------------------------------------------------------------------------------
@@ -316,7 +220,7 @@ def formula(text: str) -> str | None:
     words = [m.group().lower() for m in head.prose if m.group().isascii()]
     speaks = len(words) >= _SPEECH and _VERBS.search(head.mask)
     explains = REMARK in head.mask or (words and _REASON.search(head.mask))
-    if speaks or explains or any(word in _PREPOSITIONS for word in words):
+    if speaks or explains or any(word in PREPOSITIONS for word in words):
         return value(text)
     left, right = trimmed(text, 0, len(text))
     return simplest(plain(text[left:right])) or None

@@ -94,3 +94,13 @@ def words(field: str, *languages: str) -> str:
 _UNSPACED = r"[\u0e00-\u0e7f\u3040-\u9fff\uac00-\ud7a3]"  # Thai, Japanese, Chinese, Korean: words without spaces
 START = rf"(?:(?<![^\W\d_])|(?={_UNSPACED}))"  # of a word
 END = rf"(?:(?<={_UNSPACED})|(?![^\W\d_]))"
+
+PREPOSITIONS = word_set(  # a number behind one of these is less than what the sentence is about
+    "for in at of on with without after before by from than among against versus within during through into until "
+    "per when where if since because as while given unless für von nach mit bei aus pour après sur avec para por con "
+    "después em após com per dopo voor met na для из после"
+)
+TURNS = word_set(  # unless one of these comes between
+    "is are was were equals get gets got have has had need needs take takes took cost costs make makes find find that "
+    "want give gives gave leave leaves pay pays earn earns there only total exactly about approximately"
+)
