@@ -10,6 +10,7 @@ import html
 import re
 import textwrap
 
+MAX_TEXT = 1_000_000  # characters; of a longer text the end is read
 MAX_BLOCKS = 20  # the last ones
 MAX_FENCES = 400  # looked at in one text
 
@@ -40,8 +41,7 @@ _TRIPLE = re.compile(r'"""|\'\'\'|#[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n]
 
 def undressed(text: str) -> str:
     """The text with its frames as fences: marks of beginning and end, HTML blocks, quotes, fences inside of lines."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = text.lstrip("\ufeff")
+    text = text[-MAX_TEXT:].replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
     ends = next((m for m in _TOKENS.finditer(text) if text[: m.start()].strip()), None)
     text = _TOKENS.sub("", text[: ends.start()] if ends else text)
     if _QUOTED.search(text):

@@ -16,7 +16,9 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from nlrl.core import Candidate, CodeTests, Problem, Score, Verdict
+from nlrl.rewards._code_text import blocks, undressed
 from nlrl.sandbox import Limits, Sandbox, TestOutcome, TestReport, default_sandbox
+from nlrl.sandbox.languages import foreign_language
 from nlrl.sandbox.sandbox import Which
 
 _CACHED_REPORTS = 4096  # about a kilobyte each
@@ -61,7 +63,10 @@ class CodeVerifier:
                     running[program] = group.create_task(self._report(program, tests))
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None  # one reason (no isolation, a closed sandbox) for all of them
-        return [self._score(running[c.answer].result() if c.answer is not None else None) for c in candidates]
+        return [
+            self._score(running[c.answer].result()) if c.answer is not None else _unread(c.completion.text)
+            for c in candidates
+        ]
 
     async def _report(self, program: str, tests: CodeTests) -> TestReport:
         key = (program, tests)
@@ -76,9 +81,7 @@ class CodeVerifier:
             self._reports.move_to_end(key)
         return report
 
-    def _score(self, report: TestReport | None) -> Score:
-        if report is None:
-            return Score(0.0, Verdict.UNPARSED, reason="no program in the answer")
+    def _score(self, report: TestReport) -> Score:
         if report.passed:
             return Score(1.0, Verdict.RIGHT, reason=f"all {len(report.results)} tests passed")
         broken = next((r for r in report.results if r.outcome is TestOutcome.INVALID), None)
@@ -91,3 +94,10 @@ class CodeVerifier:
         known = failure.message.startswith(failure.name)
         reason = failure.message if known else f"{failure.name}: {failure.message or failure.outcome}"
         return Score(report.fraction if self._partial else 0.0, verdict, reason=reason)
+
+
+def _unread(text: str) -> Score:
+    languages = (foreign_language(source) for _, source in reversed(blocks(undressed(text))))
+    language = next(filter(None, languages), "")
+    reason = f"the answer is {language}, and only Python is run" if language else "no program in the answer"
+    return Score(0.0, Verdict.UNPARSED, reason=reason)

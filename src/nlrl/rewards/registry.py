@@ -4,6 +4,7 @@ get_verifier("auto")                  what may honestly be used to choose betwee
 get_verifier("second_look:MODEL?decoys=2")    the grader, and a model's second look at its no
 get_verifier("prm:math.prm.json")     a reward model that `nlrl train prm` made
 get_verifier("hf_prm:ORG/NAME")       one of the Hugging Face world: "hf_prm:PATH?family=value_head"
+get_verifier("command:lean {file}")   any command: the answer is a file in the sandbox, exit code 0 is right
 get_verifier("server_prm:http://localhost:8000?model=NAME&route=pooling")    one behind vLLM or SGLang
 """
 
@@ -166,6 +167,13 @@ def _open_second_look(spec: str) -> Verifier:
     return SecondLook(load_model(model), **{name: int(value) for name, value in options.items()})  # type: ignore[arg-type]
 
 
+@functools.lru_cache(maxsize=16)
+def _open_command(command: str) -> Verifier:
+    from nlrl.rewards.command import CommandVerifier  # it needs the sandbox
+
+    return CommandVerifier(command)
+
+
 def _options(prefix: str, spec: str, known: Sequence[str]) -> tuple[str, dict[str, str]]:
     """The place, and what stands behind its question mark. Raises UnknownName for other options."""
     place, _, query = spec.partition("?")
@@ -181,11 +189,13 @@ _OPENERS: dict[str, Callable[[str], Verifier]] = {
     "hf_prm": _open_hf,
     "server_prm": _open_server,
     "second_look": _open_second_look,
+    "command": _open_command,
 }
 _EXAMPLES = {
     "prm": "prm:math.prm.json",
     "hf_prm": "hf_prm:Qwen/Qwen2.5-Math-PRM-7B",
     "server_prm": "server_prm:http://localhost:8000?model=Qwen/Qwen2.5-Math-PRM-7B",
     "second_look": "second_look:qwen2.5-coder-0.5b?decoys=2",
+    "command": "command:lean {file}",
 }
 VERIFIER_PREFIXES = tuple(f"{prefix}:" for prefix in sorted(_OPENERS))

@@ -14,16 +14,17 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 from nlrl.core import CodeTests, InputOutput, SandboxUnavailable
 from nlrl.sandbox.boxes import start_box
 from nlrl.sandbox.jobs import BoxLost, Job, JobEnd, ZygoteClient
+from nlrl.sandbox.languages import foreign_language
 from nlrl.sandbox.limits import Limits
 from nlrl.sandbox.memory_file import memory_file
-from nlrl.sandbox.outcomes import invalid_results, printed_name, printed_result, run_outcome, test_results
+from nlrl.sandbox.outcomes import invalid_results, name_of, printed_result, run_outcome, test_results
 from nlrl.sandbox.packages import Visible, missing_imports, missing_message
 from nlrl.sandbox.reader import PipeReader
 from nlrl.sandbox.results import Isolation, RunResult, TestOutcome, TestReport, TestResult
@@ -57,12 +58,27 @@ class Engine:
         """One whole program."""
         return await self._run(lambda: self._python(source, stdin, limits))
 
+    async def run_command(
+        self, words: Sequence[str], files: Mapping[str, str], stdin: str, limits: Limits
+    ) -> RunResult:
+        """Any command, in walls; raises SandboxUnavailable where there are none."""
+        if not self._zygote("worker").box.isolation.walled:
+            raise SandboxUnavailable(
+                "A command needs a scratch directory and processes of its own, and there are none here: "
+                f"{self._zygote('worker').box.isolation.reason}. Next step: see python -m nlrl.sandbox."
+            )
+        order: dict[str, object] = {"words": list(words), "files": dict(files)}
+        return await self._run(lambda: self._streamed("command", order, stdin, limits))
+
     async def run_tests(
         self, source: str, tests: CodeTests, checks: Sequence[str | InputOutput], limits: Limits
     ) -> TestReport:
         """All checks against one program, in order."""
         start = time.perf_counter()
         kind = self._zygote("worker").box.isolation.kind
+        if language := foreign_language(source):
+            foreign = TestOutcome.ERROR, f"the program is {language}, and only Python is run"
+            return TestReport(False, tuple(TestResult(name_of(check), *foreign) for check in checks), 0.0, kind)
         texts = [check for check in checks if isinstance(check, str)]
         pairs = [check for check in checks if isinstance(check, InputOutput)]
         stated = iter(await self._stated(source, tests, texts, limits) if texts else ())
@@ -74,6 +90,8 @@ class Engine:
     async def _stated(self, source: str, tests: CodeTests, checks: list[str], limits: Limits) -> tuple[TestResult, ...]:
         if missing := missing_imports([tests.setup, *checks], self._visible):  # before anything is run
             return invalid_results(checks, missing_message(missing))
+        if language := next(filter(None, map(foreign_language, [tests.setup, *checks])), ""):
+            return invalid_results(checks, f"the tests are {language}, and only Python is run")
         order: dict[str, object] = {"setup": tests.setup, "checks": checks, "entry_point": tests.entry_point}
         program: dict[str, object] = {"source": source, "prelude": tests.prelude}
         return await self._run(lambda: self._tests(program, order, checks, limits))
@@ -86,7 +104,7 @@ class Engine:
         late = False
         for pair in pairs:
             if late:
-                results.append(TestResult(printed_name(pair), TestOutcome.TIMEOUT, "not run: out of time before"))
+                results.append(TestResult(name_of(pair), TestOutcome.TIMEOUT, "not run: out of time before"))
                 continue
             room = replace(limits, output_bytes=max(limits.output_bytes, 2 * len(pair.stdout)))
             result = printed_result(pair, await self._python(source, pair.stdin, room, prelude), limits)
@@ -118,6 +136,10 @@ class Engine:
         return zygote
 
     async def _python(self, source: str, stdin: str, limits: Limits, prelude: str = "") -> RunResult:
+        return await self._streamed("script", {"source": source, "prelude": prelude}, stdin, limits)
+
+    async def _streamed(self, kind: str, order: dict[str, object], stdin: str, limits: Limits) -> RunResult:
+        """A job with standard streams."""
         start = time.perf_counter()
         zygote = self._zygote("worker")
         (out, out_end), (err, err_end) = os.pipe(), os.pipe()
@@ -127,11 +149,7 @@ class Engine:
         with contextlib.closing(PipeReader([out, err], limits.output_bytes)) as reader:
             try:
                 try:
-                    jobs.append(
-                        await zygote.send(
-                            "script", {"source": source, "prelude": prelude}, limits, [given, out_end, err_end]
-                        )
-                    )
+                    jobs.append(await zygote.send(kind, order, limits, [given, out_end, err_end]))
                 finally:
                     for fd in (given, out_end, err_end):
                         os.close(fd)

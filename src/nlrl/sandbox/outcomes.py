@@ -57,14 +57,17 @@ def invalid_results(checks: Sequence[str], message: str) -> tuple[TestResult, ..
     return tuple(TestResult(_name(check), TestOutcome.INVALID, message) for check in checks)
 
 
-def printed_name(pair: InputOutput) -> str:
-    """What a pair is called: the beginning of its input."""
+def name_of(check: str | InputOutput) -> str:
+    """What a test is called: its first line, or the beginning of its input."""
+    if isinstance(check, str):
+        return _name(check)
+    pair = check
     return f"input {' '.join(pair.stdin[:_NAME_CHARS].split())[:60]!r}"
 
 
 def printed_result(pair: InputOutput, run: RunResult, limits: Limits) -> TestResult:
     """Whether a whole program did what it must."""
-    name = printed_name(pair)
+    name = name_of(pair)
     match run.outcome:
         case Outcome.OK:
             wrong = complaint(run.stdout, pair)

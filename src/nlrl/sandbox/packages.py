@@ -23,6 +23,8 @@ from pathlib import Path
 
 from nlrl.core import UserError
 
+_SYSTEM = (Path("/"), Path("/usr"), Path("/usr/local"), Path.home())
+_SYSTEM_FILES = ("/usr/bin", "/bin", "/etc/alternatives", "/etc/ld.so.cache")
 _IMPORT = re.compile(r"^[ \t]*(?:import|from)[ \t]+[\w.]", re.M)
 _REQUIREMENT = re.compile(r"[\w.-]+")
 
@@ -43,8 +45,11 @@ class Visible:
     preload: tuple[str, ...] = ()
 
 
-def visible_packages(packages: Iterable[str], preload: Sequence[str] = ()) -> Visible:
-    """For names of installed packages, and for folders of modules. Raises UserError for what is not installed."""
+def visible_packages(packages: Iterable[str], preload: Sequence[str] = (), programs: Sequence[str] = ()) -> Visible:
+    """For names of installed packages, and for folders of modules; with programs, which bring the system's own.
+
+    Raises UserError for what is not installed.
+    """
     paths: dict[str, None] = {}
     folders: dict[str, None] = {}
     names: set[str] = set()
@@ -66,7 +71,21 @@ def visible_packages(packages: Iterable[str], preload: Sequence[str] = ()) -> Vi
                     names.add(path.stem)
                     if number == 0 and not path.stem.startswith("_"):
                         early.append(path.stem)
+    paths |= dict.fromkeys(_of_programs(programs))
     return Visible(tuple(paths), tuple(folders), frozenset(names), (*preload, *early))
+
+
+def _of_programs(programs: Sequence[str]) -> Iterator[str]:
+    """A program, what it is a link to, and the folder of a toolchain (PREFIX/bin/program) beside it."""
+    for program in programs:
+        for path in (Path(program).absolute(), Path(program).resolve()):
+            if path.exists():
+                yield str(path)
+        home = Path(program).resolve().parent
+        if home.name == "bin" and home.parent not in _SYSTEM and not home.is_relative_to("/usr"):
+            yield str(home.parent)
+    if programs:
+        yield from (path for path in _SYSTEM_FILES if Path(path).exists())
 
 
 def missing_imports(sources: Iterable[str], visible: Visible) -> list[str]:

@@ -19,7 +19,7 @@ import contextlib
 import os
 import threading
 import weakref
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Literal, TypeVar
 
@@ -42,6 +42,7 @@ class Sandbox:
     packages   what programs and tests may import beside the standard library, read-only: names of installed packages
                ("numpy"), or folders of modules; by default none
     preload    modules to import once instead of in each run; named packages are anyway
+    programs   paths of programs for `run_command`, and of further files and folders that they need
 
     Boxes start at the first run. Close it (or use `with`, `async with`), or it ends with the process.
     """
@@ -54,12 +55,13 @@ class Sandbox:
         isolation: Literal["bubblewrap", "landlock"] | None = None,
         packages: Sequence[str] = (),
         preload: Sequence[str] = (),
+        programs: Sequence[str] = (),
     ):
         if workers is not None and workers < 1:
             raise ValueError(f"workers must be at least 1, got {workers}")
         self.limits = limits or Limits()
         self._workers = workers or os.cpu_count() or 1
-        self._settings = (isolation, visible_packages(packages, preload))
+        self._settings = (isolation, visible_packages(packages, preload, programs))
         self._lock = threading.Lock()
         self._thread: _LoopThread | None = None
         self._engine = Engine(self._workers, *self._settings)
@@ -73,6 +75,20 @@ class Sandbox:
     async def run_python(self, source: str, *, stdin: str = "", limits: Limits | None = None) -> RunResult:
         """Run a whole program as `__main__`. Raises SandboxUnavailable where there is no isolation."""
         return await self._here(self._started().run_python(source, stdin, limits or self.limits))
+
+    async def run_command(
+        self,
+        words: Sequence[str],
+        *,
+        files: Mapping[str, str] | None = None,
+        stdin: str = "",
+        limits: Limits | None = None,
+    ) -> RunResult:
+        """Run one of the `programs`, with these files in its directory. Give it `Limits(processes=...)` above 1.
+
+        Raises SandboxUnavailable where there are no walls around single jobs.
+        """
+        return await self._here(self._started().run_command(words, files or {}, stdin, limits or self.limits))
 
     async def run_tests(
         self, solution: str, tests: CodeTests, *, which: Which = "all", limits: Limits | None = None

@@ -25,6 +25,7 @@ import site
 import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from nlrl.sandbox.box import confine, judge, landlock, script, seccomp, worker
@@ -195,7 +196,9 @@ class Zygote:
                 confine.die_with_parent(zygote)
                 os.chdir("/")
             null = os.open("/dev/null", os.O_RDWR)
-            complain = _arrange([*fds, complain] if kind == "script" else [null, null, null, *fds, complain])
+            complain = _arrange(
+                [*fds, complain] if kind in ("script", "command") else [null, null, null, *fds, complain]
+            )
             confine.limit(limits)
             confine.lock(self._filters.get(bool(limits["children"])) or self._filter(bool(limits["children"])))
         except Exception as error:  # a boundary: a job that is not fully confined must not go on, whatever the cause
@@ -264,6 +267,17 @@ def _script(order: dict[str, Any]) -> int:
     return script.run(order["source"], order["prelude"])
 
 
+def _command(order: dict[str, Any]) -> int:
+    for name, text in order["files"].items():
+        Path(name).write_text(text, encoding="utf-8", errors="surrogatepass")
+    words = order["words"]
+    try:
+        os.execve(words[0], words, {**os.environ, "PATH": f"{Path(words[0]).parent}:/usr/bin:/bin"})
+    except OSError as error:
+        os.write(2, f"{words[0]}: {error.strerror}\n".encode())
+        return 126
+
+
 def _trial(order: dict[str, Any]) -> int:
     return 0
 
@@ -272,5 +286,6 @@ _KINDS: dict[str, Callable[[dict[str, Any]], int]] = {
     "worker": _work,
     "judge": _judge,
     "script": _script,
+    "command": _command,
     "trial": _trial,
 }
