@@ -98,6 +98,7 @@ def open_problems(
     tell    is told what was read, with the first problem of each set, and of every row that is left out
     graded  whether answers are to be graded: a set in which no problem has anything to grade by is then a DataError
     """
+    from nlrl.cli.datafiles import check_imports
     from nlrl.tasks.datasets import as_read, read_problems
 
     problems: list[Problem] = []
@@ -123,6 +124,8 @@ def open_problems(
         if len(loaded.errors) > _SHOWN:
             tell(f"left out: {len(loaded.errors) - _SHOWN} more rows of {name}")
         problems += loaded.problems
+    if graded:
+        check_imports(problems)
     return problems
 
 

@@ -100,7 +100,7 @@ def missing_message(missing: Sequence[str]) -> str:
     names = ", ".join(missing)
     return (
         f"the tests import {names}, which the sandbox does not show: choose it with --sandbox-packages {missing[0]} "
-        f'(Sandbox(packages=["{missing[0]}"]))'
+        f'(Sandbox(packages=["{missing[0]}"])); names of the program itself need no import'
     )
 
 
