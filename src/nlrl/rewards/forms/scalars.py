@@ -188,7 +188,11 @@ def _close(a: tuple[complex | None, ...], b: tuple[complex | None, ...]) -> bool
     known = [(x, y) for x, y in zip(a, b, strict=True) if x is not None and y is not None]
     known = [(x, y) for x, y in known if not (cmath.isinf(x) and cmath.isinf(y))]
     for x, y in known:
-        if cmath.isinf(x) or cmath.isinf(y) or abs(x - y) > CLOSE * max(abs(x), abs(y), 1e-6):
+        if cmath.isinf(x) or cmath.isinf(y):
+            return False
+        size, gap = max(abs(x), abs(y)), abs(x - y)
+        noise = size < 1e-12 and min(abs(x), abs(y)) < 1e-6 * size  # sin(pi) against 0; not 6.6e-34 against 6.7e-34
+        if gap > CLOSE * size and not noise:
             return False
     return True if len(known) >= MIN_POINTS else None
 

@@ -48,7 +48,11 @@ _OWN_DOUBT = re.compile(  # "Wait, did I count that right?"
 
 
 def thoughts_cut(text: str) -> str:
-    """What follows the thoughts of a reasoning model, where anything does."""
+    """What follows the thoughts of a reasoning model, where anything does; not those about a further question."""
+    first = text.find("</think>")
+    again = text.find("<think>", first) if first >= 0 else -1
+    if again >= 0 and text[first + len("</think>") : again].strip():
+        text = text[:again]
     for mark in _THOUGHT_ENDS:
         at = text.rfind(mark)
         if at >= 0 and text[at + len(mark) :].strip():

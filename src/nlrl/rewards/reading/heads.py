@@ -39,7 +39,7 @@ _SHORT_PROSE = word_set(  # is prose even beside a sign: "is -3", "we get = 5"
 _NO_NOUN = word_set(
     "is are was gives yields get gets makes leaves have has and or to than equals in at of becomes into"
 )
-_SIGN_BEFORE = re.compile(r"[=+*/^<>≤≥≠·×∈]\s*$")
+_SIGN_BEFORE = re.compile(r"[=+*/^<>≤≥≠·×∈]\s*\(?$")
 _SIGN_BEHIND = re.compile(r"\s*[=+*/^_<>≤≥≠·×∈²³]|\s*-\s?\w?\s*=")
 _ELEMENT = re.compile(rf"\s*[\[({{{PIECE}{BRACES}]|\s*\\")
 

@@ -13,6 +13,12 @@ from nlrl.rewards.forms import read
 from nlrl.rewards.forms.shapes import Scalar
 
 _APPROXIMATELY = re.compile(r"≈|\\approx(?![a-z])|\\simeq|\\doteq|≃|≐|=(?=\s*[-−]?\d*\.\d+\s*(?:\.\.\.|…|\\[lc]?dots))")
+# words in a formula that only speak of it: "42 \quad \text{(because ...)}"; not "1 \text{ or } 2"
+_ASIDE = re.compile(
+    r"(?:\\q?quad|\\[ ,;]|\s|,|\()*\\(?:text|mbox|textrm|textit|textbf|mathrm)\s*\{\s*(?:\((?!\w{1,3}\)|mod\b)|[,;]?\s*"
+    r"(?:because|since|as|by|from|see|so|(?:and |but )?not|rather|instead|unlike|which|using|checked|after|i\.e|that is"
+    r"|(?:or )?about|approx|roughly|in contrast|where we)\b)"
+)
 _NAMED = re.compile(r"\W*(?:[A-Za-z](?:_\w)?|\\[a-z]+)?\s*=?\s*")
 _ARITHMETIC = re.compile(r"(?:[\d.,\s()+*/×·÷^{}$€£%−-]|\\(?:times|cdot|div|[dt]?frac|left|right|%|\$))+")
 _OPERATION = re.compile(r"\d[\s)}]*(?:[+*×·÷−-]|\\times|\\cdot|\\div|/|\^)")
@@ -37,7 +43,10 @@ def _real(text: str) -> float | None:
 
 
 def simplest(text: str) -> str:
-    """Without its approximation, and without the calculation that led to it."""
+    """Without its approximation, what is said of it in the formula, and the calculation that led to it."""
+    aside = _ASIDE.search(text)
+    if aside and text[: aside.start()].strip(" ,{("):
+        text = text[: aside.start()]
     exact = _APPROXIMATELY.split(text)[0].rstrip(" =,")
     if not _NAMED.fullmatch(exact):
         text = exact

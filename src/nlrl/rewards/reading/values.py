@@ -30,7 +30,7 @@ _CALCULATOR = re.compile(r"<<[^<>\n]{0,200}>>")  # GSM8K writes 3*5=<<3*5=15>>15
 _EMPTY_BOX = re.compile(r"\\(?:f|frame)?box(?:ed)?(?![a-z])\s*\{?")
 _PART = re.compile(r"^\s*\((?:[a-h]|i{1,3}|iv|v)\)\s+(?=[^\s+*/=^-])")  # "(a) 5"
 SENTENCE_END = re.compile(
-    r"(?<![A-Z])(?<!\b[A-Z]\.[A-Z])(?<!\bMr)(?<!\bDr)(?<!\bMs)(?<!\bMrs)(?<!\bSt)(?<!\bvs)(?<!\bapprox)(?<!\bNo)"
+    r"(?<![A-Z])(?<!\b[A-Z]\.[A-Z])(?<!\bMr)(?<!\bDr)(?<!\bMs)(?<!\bMrs)(?<!\bSt)(?<!\bvs)(?<!\bapprox)(?<!\bNo(?=\.\s?\d))"
     r"(?<!\bi\.e)(?<!\be\.g)(?<!\bp\.m)(?<!\ba\.m)(?<!\bJr)(?<!\bSr)(?<!\bMt)(?<!\bProf)(?<!\bEq)(?<!\betc)(?<!\.)"
     r"[.!?][\"”’)\]*_]{0,3}(?=\s|$)|(?<=[A-Z\ue000])\.[\"”’*_]{0,3}(?=\s+[A-Z]|\s*$)|[。！？।؟]|\.(?=[\u3041-\u9fff])"
 )
@@ -45,7 +45,7 @@ _CLAUSE = (  # behind a dash: not "x - 3", but "x - the ..." or "5 - 4 buses wou
 _REMARK = rf"(?=[{LATIN}]{{2}}|(?:(?!because|since|where)[^;]){{0,400}}?{_SAYS})"  # behind a semicolon: not "2; 3"
 _REASON = re.compile(
     rf"(?:[,;，；]\s{{0,3}}|\s|{vocabulary.START}(?![a-z]))(?:{vocabulary.words('reason')}|{_CONSEQUENCE}|but"
-    rf"|rather than|instead of|i\.\s?e\.|e\.\s?g\.){vocabulary.END}"
+    rf"|rather than|instead of|in contrast to|contrary to|as opposed to|unlike|i\.\s?e\.|e\.\s?g\.){vocabulary.END}"
     r"|,\s{0,3}(?:that is|(?:and |but )?not)\b|\s(?:and |but )?not\s(?=[\d$\\(-])"
     r"|(?P<hedge>[,，]?\s{0,3}(?:\bor\s|\()?(?:≈|\\approx\b|\b(?:approximately|approx\.?|about|roughly|equivalently)\s))"
     rf"|\s[-–]{{1,3}}\s{_CLAUSE}|(?<={PIECE})\s[-–]\s|\s?—|\s--+\s|\s?;\s{_REMARK}|\s\|\|?\s"
