@@ -23,8 +23,9 @@ from nlrl.rewards.forms.compare import same
 from nlrl.rewards.forms.families import family
 from nlrl.rewards.forms.numerals import whole_number
 from nlrl.rewards.forms.regions import LINE
-from nlrl.rewards.forms.shapes import INFINITY, Form, Group, Reading, Region, Scalar
+from nlrl.rewards.forms.shapes import INFINITY, Form, Group, Reading, Region, Relation, Scalar
 from nlrl.rewards.forms.syntax import FUNCTIONS
+from nlrl.rewards.forms.units import units
 from nlrl.rewards.forms.words import text_key
 
 MAX_LENGTH = 20_000  # longer answers are compared as they stand
@@ -46,6 +47,7 @@ _NOT_WORDY = re.compile(
 _LONG_WORD = re.compile(r"(?<![\\A-Za-z])[^\W\d_]{3,}")
 _SHORT_WORD = re.compile(r"[^\W\d_]\.?[^\W\d_]")
 _NO_ANSWER = frozenset(("nan", "NaN", "NAN"))  # what a missing value becomes in a table: it equals nothing
+_POINT = re.compile(r"([A-Z]'?)\s*(\([^()=|]+,[^()=|]+\))")
 _LOOSE = re.compile(r"(?<!\w) | (?!\w)")  # a space that separates no two words or numbers
 _GROUPED_ONE = re.compile(r"(?<=[\^_])\{(\w)\}")
 _POINTS = re.compile(r"[A-Z]{2,5}")
@@ -100,6 +102,8 @@ def _read(answer: str) -> Form:
         one, two = form(gloss.group(1)), form(gloss.group(2))
         if same(one, two):
             return one
+        if one.readings and units(gloss.group(2)):  # "198 (packages)"
+            return form(f"{gloss.group(1)} {gloss.group(2)}", math=math)
     return form(text, math=math)
 
 
@@ -191,6 +195,9 @@ def _readings(text: str, math: bool, depth: int) -> list[Reading]:
     text = quantities.join_thousands(text)
     if text[0] == "<" and text[-1] == ">" and "," in text:
         text = f"⟨{text[1:-1]}⟩"
+    point = _POINT.fullmatch(text)
+    if point:  # P(2, 3)
+        return [Relation("=", part(point.group(1)), part(point.group(2)), name=point.group(1))]
     structured = (
         matrices.matrix_formula(text, part)
         or matrices.matrix(text, part)

@@ -21,6 +21,7 @@ _EMPTY = re.compile(
     r"(?:solutions?|roots?|values?|answers?|intersections?)(?: exists?)?$"
     r"|^(?:the )?empty set$|^none$|^no such \w+(?: exists?)?$"
 )
+_MISSING = re.compile(r"^(?:limit|value|it|integral|derivative|sum) (?:does not|doesnt) exist$")
 _ARTICLES = frozenset(("a", "an", "the"))
 _ORDINALS = {
     w: f"{i}{'st' if i == 1 else 'nd' if i == 2 else 'rd' if i == 3 else 'th'}"
@@ -73,6 +74,7 @@ def text_key(text: str) -> str:
     """One string for all the ways to write the same words; two texts with equal keys are the same answer."""
     found = tokens(text)
     phrase = " ".join(found)
+    phrase = _MISSING.sub("does not exist", phrase)
     if _EMPTY.match(phrase):
         return "∅"
     phrase = _SAME.get(phrase, phrase)
