@@ -47,7 +47,7 @@ _NOT_WORDY = re.compile(
 _LONG_WORD = re.compile(r"(?<![\\A-Za-z])[^\W\d_]{3,}")
 _SHORT_WORD = re.compile(r"[^\W\d_]\.?[^\W\d_]")
 _NO_ANSWER = frozenset(("nan", "NaN", "NAN"))  # what a missing value becomes in a table: it equals nothing
-_POINT = re.compile(r"([A-Z]'?)\s*(\([^()=|]+,[^()=|]+\))")
+_POINT = re.compile(r"(?!C\s*\(\d+\s*,\s*\d+\))([A-Z]'?)\s*(\([^()=|]+,[^()=|]+\))")
 _LOOSE = re.compile(r"(?<!\w) | (?!\w)")  # a space that separates no two words or numbers
 _GROUPED_ONE = re.compile(r"(?<=[\^_])\{(\w)\}")
 _POINTS = re.compile(r"[A-Z]{2,5}")
