@@ -74,17 +74,24 @@ class Engine:
         self, source: str, tests: CodeTests, checks: Sequence[str | InputOutput], limits: Limits
     ) -> TestReport:
         """All checks against one program, in order."""
-        start = time.perf_counter()
         kind = self._zygote("worker").box.isolation.kind
         if language := foreign_language(source):
             foreign = TestOutcome.ERROR, f"the program is {language}, and only Python is run"
             return TestReport(False, tuple(TestResult(name_of(check), *foreign) for check in checks), 0.0, kind)
+        if not checks:
+            return TestReport(False, (), 0.0, kind)
+        return await self._run(lambda: self._judged(source, tests, checks, limits, kind))
+
+    async def _judged(
+        self, source: str, tests: CodeTests, checks: Sequence[str | InputOutput], limits: Limits, kind: str
+    ) -> TestReport:
+        start = time.perf_counter()
         texts = [check for check in checks if isinstance(check, str)]
         pairs = [check for check in checks if isinstance(check, InputOutput)]
         stated = iter(await self._stated(source, tests, texts, limits) if texts else ())
-        printed = iter(await self._run(lambda: self._pairs(source, tests.prelude, pairs, limits)) if pairs else ())
+        printed = iter(await self._pairs(source, tests.prelude, pairs, limits))
         results = tuple(next(stated if isinstance(check, str) else printed) for check in checks)
-        passed = bool(results) and all(r.outcome is TestOutcome.PASSED for r in results)
+        passed = all(r.outcome is TestOutcome.PASSED for r in results)
         return TestReport(passed, results, time.perf_counter() - start, kind)
 
     async def _stated(self, source: str, tests: CodeTests, checks: list[str], limits: Limits) -> tuple[TestResult, ...]:
@@ -94,7 +101,7 @@ class Engine:
             return invalid_results(checks, f"the tests are {language}, and only Python is run")
         order: dict[str, object] = {"setup": tests.setup, "checks": checks, "entry_point": tests.entry_point}
         program: dict[str, object] = {"source": source, "prelude": tests.prelude}
-        return await self._run(lambda: self._tests(program, order, checks, limits))
+        return await self._tests(program, order, checks, limits)
 
     async def _pairs(
         self, source: str, prelude: str, pairs: list[InputOutput], limits: Limits
