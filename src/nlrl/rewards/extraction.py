@@ -63,8 +63,14 @@ def _readers(problem: Problem) -> tuple[Callable[[Statement], str | None], Calla
 
 
 def _value(statement: Statement) -> str | None:
-    answer = values.formula(statement.text) if statement.bare else values.value(statement.text)
-    return answer.strip() or None if answer else None
+    if not statement.bare:
+        return values.value(statement.text)
+    inner = statements.find(statement.text, _spoken)  # <answer>The answer is 42.</answer>
+    return _spoken(inner) if inner else values.formula(statement.text)
+
+
+def _spoken(statement: Statement) -> str | None:
+    return None if statement.bare else values.value(statement.text)
 
 
 def _any(statement: Statement) -> str | None:

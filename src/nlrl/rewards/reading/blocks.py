@@ -16,6 +16,7 @@ _SAME_LINE_DRESS = re.compile(r"[ \t]*(?:[*_`}]+|[:：](?=[\s*_`$\\])|[ \t])*")
 _LINE_DRESS = re.compile(
     r"[ \t]*(?:[*_`#=:~-]{2,}|[>#*_`]+(?=[ \t]|$)|\\(?:no)?indent|[•▪]|[-+](?=[ \t]+(?:[$*`]|\\\(|[^\W\d_]{2})))?[ \t]*"
 )
+_CELL = re.compile(r"[ \t*_`]*\|?[ \t]*([^\n]*?)[ \t]\|(?=[ \t]*(?:\n|$)|[^|\n]*\|)")  # of a table: the next one
 _FENCE = re.compile(r"```[\w+-]*[ \t]*\n?(.*?)(?:```|\Z)", re.S)
 _OPENERS = {"\\[": "\\]", "$$": "$$", "\\begin": "\\end"}
 _NEXT_HEADING = re.compile(r"\s*(?:#{1,6}\s|\*\*[^*\n]{1,60}\*\*:?[ \t]*$)", re.M)
@@ -25,6 +26,9 @@ _GOES_ON = re.compile(r"[:：](?:[*_`]{0,3})$|\b(?:is|are|get|obtain|have|follow
 def block(text: str, at: int) -> str:
     """What stands behind this place, without the dress of markdown before it."""
     rest = text[at : at + LONGEST]
+    cell = _CELL.match(rest) if text[text.rfind("\n", 0, at) + 1 : at].lstrip()[:1] == "|" else None
+    if cell:
+        return cell.group(1)
     dress = _SAME_LINE_DRESS.match(rest)
     at = dress.end() if dress else 0
     lines: list[str] = []

@@ -28,18 +28,21 @@ _MARK = (
 _MARKS = re.compile(_MARK)
 _LEADING_MARKS = re.compile(rf"(?:\s{{0,20}}{_MARK}(?:assistant|model|user|system)?)+")
 
-_DRESS = r"[ \t]{0,3}+(?:\d{1,2}[.)])?+[#*_>\[【( \t]{0,8}+"
+_DRESS = r"[ \t]{0,3}+(?:\\text(?:bf|it)\{|\\(?:sub){0,2}section\*?\{)?+(?:\d{1,2}[.)])?+[#*_>\[【( \t]{0,8}+"
 _LABEL = (
     rf"(?:(?:new|next|another|follow-?up)[ \t]+)?+(?:{vocabulary.words('question')}){vocabulary.END}"
     r"(?:[ \t]{0,2}(?:\d{1,3}|[A-Z](?=[.:)])))?+"
 )
 _QUESTION = re.compile(  # "Question:", "**Q:**", "Problem 2.", "### Instruction", "[Question]", "Example 3"
     rf"{_DRESS}{_LABEL}[ \t*_\]】)]{{0,6}}(?:[:：]|(?<=\d)[.):]|(?<=[*_\]】\d])[ \t]*$|(?<=\d)[ \t]*$)"
+    rf"|[ \t]{{0,3}}【(?:{_LABEL})】|[ \t]{{0,3}}<(?:question|problem|prompt|user|human|instruction)>"
+    rf"|[ \t]{{0,3}}\\text(?:bf|it)\{{{_LABEL}[\d.]*\}}"
     rf"|[ \t]{{0,3}}#{{1,6}}[ \t*]{{0,4}}(?:(?:{_LABEL}|Response|Assistant|System|End)[ \t*:.]{{0,4}}$|$)",
     re.I,
 )
 _SOLUTION = re.compile(r"[ \t*_]{0,6}(?:Solution|Proof)[ \t*_]{0,6}[:：]", re.I)
 _DISPLAY_ENDS = re.compile(r"(?:\\\]|\$\$|\\end\{[a-z]+\*?\})[.,]?\s*$")
+_JSON_OPENS = re.compile(r"[ \t]*```json\b", re.I)
 _RULE = re.compile(r"[ \t]*[-*_=]{3,}[ \t]*$")
 _ASKS = re.compile(r"[^\n]{20,900}\?[ \t]*$")
 _OWN_DOUBT = re.compile(  # "Wait, did I count that right?"
@@ -49,10 +52,11 @@ _OWN_DOUBT = re.compile(  # "Wait, did I count that right?"
 
 def thoughts_cut(text: str) -> str:
     """What follows the thoughts of a reasoning model, where anything does; not those about a further question."""
-    first = text.find("</think>")
-    again = text.find("<think>", first) if first >= 0 else -1
-    if again >= 0 and text[first + len("</think>") : again].strip():
-        text = text[:again]
+    for tag in ("think", "thinking", "thought", "reasoning"):
+        first = text.find(f"</{tag}>")
+        again = text.find(f"<{tag}>", first) if first >= 0 else -1
+        if again >= 0 and text[first + len(tag) + 3 : again].strip():
+            text = text[:again]
     for mark in _THOUGHT_ENDS:
         at = text.rfind(mark)
         if at >= 0 and text[at + len(mark) :].strip():
@@ -98,7 +102,7 @@ def _further(text: str) -> Iterator[_Further]:
         if bare:
             labelled = _QUESTION.match(bare)
             asks = bare[-1] == "?" and _ASKS.match(bare) and not _OWN_DOUBT.search(bare)
-            if labelled or asks or _SOLUTION.match(bare):
+            if labelled or asks or _SOLUTION.match(bare) or _JSON_OPENS.match(bare):
                 yield _Further(at if rule is None else rule, certain=bool(labelled or (asks and rule is not None)))
                 found += 1
             if found == _MOST:

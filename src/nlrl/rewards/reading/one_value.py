@@ -14,10 +14,12 @@ from nlrl.rewards.forms.shapes import Scalar
 
 _APPROXIMATELY = re.compile(r"≈|\\approx(?![a-z])|\\simeq|\\doteq|≃|≐|=(?=\s*[-−]?\d*\.\d+\s*(?:\.\.\.|…|\\[lc]?dots))")
 # words in a formula that only speak of it: "42 \quad \text{(because ...)}"; not "1 \text{ or } 2"
+_WORDS_INSIDE = r"\\(?:text|mbox|textrm|textit|textbf|mathrm)\s*\{\s*"
 _ASIDE = re.compile(
-    r"(?:\\q?quad|\\[ ,;]|\s|,|\()*\\(?:text|mbox|textrm|textit|textbf|mathrm)\s*\{\s*(?:\((?!\w{1,3}\)|mod\b)|[,;]?\s*"
-    r"(?:because|since|as|by|from|see|so|(?:and |but )?not|rather|instead|unlike|which|using|checked|after|i\.e|that is"
-    r"|(?:or )?about|approx|roughly|in contrast|where we)\b)"
+    rf"(?:\\q?quad\s*|\\;\s*|\s\s+)\((?={_WORDS_INSIDE}(?!mod\b))"
+    rf"|(?:\\q?quad|\\[ ,;]|\s|,|\()*{_WORDS_INSIDE}(?:\((?!\w{{1,3}}\)|mod\b)|[,;]?\s*"
+    r"(?:because|since|as|by|from|see|so|(?:and |but )?not|rather|instead|unlike|which|using|checked|after|where"
+    r"|compare|cf|recall|i\.e|that is|(?:or )?about|approx|roughly|in contrast)\b)"
 )
 _NAMED = re.compile(r"\W*(?:[A-Za-z](?:_\w)?|\\[a-z]+)?\s*=?\s*")
 _ARITHMETIC = re.compile(r"(?:[\d.,\s()+*/×·÷^{}$€£%−-]|\\(?:times|cdot|div|[dt]?frac|left|right|%|\$))+")

@@ -59,12 +59,13 @@ _NOUN = re.compile(rf"{vocabulary.START}(?:{vocabulary.words('answer')}){vocabul
 _COLON = (  # behind the noun, or an adjective or two, and dress
     r"(?:[ \t]+[^\W\d_]{1,15}){0,2}[ \t]*[*_`}\])】]{0,4}[ \t]{0,2}(?:\([^()\n]{1,40}\)[ \t]{0,2})?[:：】]"
     r"|[ \t]*[*_`}\])】]{0,4}[ \t]{0,2}(?:[=→⇒➜➡]|-{1,2}>|=>|[—–-]{1,2}(?=[ \t]))"
+    r"|[ \t]*[*_`]{0,4}[ \t]{0,2}\|(?=[^|\n]*\|)"  # in a table: the next cell
 )
 _LINKS = [  # what leads from the noun of a language to the answer
     (
         re.compile(row.answer, re.I),
         re.compile(
-            rf"[^\n.:?!{{}}]{{0,80}}?{vocabulary.START}(?:{row.verb}){vocabulary.END}(?:[ \t]*[:：])?|{_COLON}", re.I
+            rf"[^\n.:?!|{{}}]{{0,80}}?{vocabulary.START}(?:{row.verb}){vocabulary.END}(?:[ \t]*[:：])?|{_COLON}", re.I
         ),
     )
     for row in vocabulary.LANGUAGES.values()

@@ -46,6 +46,7 @@ _REMARK = rf"(?=[{LATIN}]{{2}}|(?:(?!because|since|where)[^;]){{0,400}}?{_SAYS})
 _REASON = re.compile(
     rf"(?:[,;，；]\s{{0,3}}|\s|{vocabulary.START}(?![a-z]))(?:{vocabulary.words('reason')}|{_CONSEQUENCE}|but"
     rf"|rather than|instead of|in contrast to|contrary to|as opposed to|unlike|i\.\s?e\.|e\.\s?g\.){vocabulary.END}"
+    r"|,\s{0,3}(?:found|obtained|computed|calculated|derived|without|(?:did|do|does)n['’]t)\b"
     r"|,\s{0,3}(?:that is|(?:and |but )?not)\b|\s(?:and |but )?not\s(?=[\d$\\(-])"
     r"|(?P<hedge>[,，]?\s{0,3}(?:\bor\s|\()?(?:≈|\\approx\b|\b(?:approximately|approx\.?|about|roughly|equivalently)\s))"
     rf"|\s[-–]{{1,3}}\s{_CLAUSE}|(?<={PIECE})\s[-–]\s|\s?—|\s--+\s|\s?;\s{_REMARK}|\s\|\|?\s"

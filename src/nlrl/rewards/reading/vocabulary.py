@@ -25,8 +25,8 @@ LANGUAGES = {
         r"answers?|results?|ans",
         r"is|are|was|were|be|equals?|becomes|comes? (?:out )?to",
         r"questions?|problems?|exercise|q|human|user|instructions?|task|examples?|input|prompt|student",
-        r"since|because|as|due to|given that|so that|such that|which|where|who|whereas|while|although|though|when|if"
-        r"|unless|assuming|provided|meaning|based on|namely",
+        r"since|because|bc|b/c|as|due to|given that|so that|such that|which|where|who|whereas|while|although|though"
+        r"|when|if|unless|assuming|provided|meaning|based on|namely",
     ),
     "de": Language(
         r"antwort|ergebnis|endergebnis|schlussantwort|lösung", r"ist|sind|lautet|lauten|beträgt",
@@ -39,7 +39,7 @@ LANGUAGES = {
     "es, pt": Language(
         r"respuestas?|respostas?|resultado", r"es|son|sería|é|são",
         r"pregunta|problema|ejercicio|ejemplo|pergunta|questão|exercício|exemplo",
-        r"porque|ya que|puesto que|pues|dado que|pois|já que|uma vez que",
+        r"porque|ya que|puesto que|pues|dado que|sea|pois|já que|uma vez que",
     ),
     "it": Language(r"rispost[ae]|risultato", r"è|sono", r"domanda|esercizio|esempio", r"perché|poiché|dato che"),
     "nl": Language(r"antwoord|uitkomst|resultaat", r"is|zijn|luidt|bedraagt", r"vraag|opgave", r"omdat|aangezien"),
@@ -62,8 +62,9 @@ LANGUAGES = {
     "uk": Language(r"відповідь", r"це|дорівнює", r"питання|приклад", r"тому що|оскільки"),
     "el": Language(r"απάντηση|αποτέλεσμα", r"είναι", r"ερώτηση|πρόβλημα", r"επειδή|διότι|γιατί"),
     "zh": Language(
-        r"答案|解答|答|结果|結果|故选|应选", r"是|为|為|等于|等於", r"问题|問題|题目|題目|问|問|例题|例",
-        r"因为|因為|由于|由於|而不是|而非",
+        r"答案|解答|答|结果|結果|故选|应选", r"是|为|為|等于|等於",
+        r"问题|問題|题目|題目|问|問|例题|例|变式|變式|练习|練習",
+        r"因为|因為|由于|由於|而不是|而非|这是因为|其中|用到",
     ),
     "ja": Language(r"答え|回答|正解", r"は", r"質問|例題", r"なぜなら|ので|だから"),
     "ko": Language(r"정답|답변|답안|답", r"은|는|이|가", r"문제|질문|예제", r"왜냐하면"),
