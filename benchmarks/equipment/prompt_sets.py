@@ -1,0 +1,236 @@
+"""Ten families of public prompts that no weight of the classifier was learned from, with the kind of each row.
+
+They are read from a folder that a person has filled with files of these repositories of github.com, each as
+`DIR/<folder>/<path in the repository>`:
+
+    folder            repository                         files
+    llm_adapters      AGI-Edgerunners/LLM-Adapters       dataset/<set>/test.json, of fifteen sets
+    mt_bench          lm-sys/FastChat                    fastchat/llm_judge/data/mt_bench/question.jsonl
+    ifeval            josejg/instruction_following_eval  instruction_following_eval/data/input_data.jsonl
+    bbh               suzgunmirac/BIG-Bench-Hard         bbh/<task>.json
+    qwen_math         QwenLM/Qwen2.5-Math                evaluation/data/<set>/test.jsonl
+
+    scibench          mandyyyyii/scibench                dataset/original/<book>.json
+    agieval           ruixiangcui/AGIEval                data/v1/<exam>.jsonl, of the eight exams in English
+    creak             yasumasaonoe/creak                 data/creak/dev.json
+    naturalcodebench  THUDM/NaturalCodeBench             problems/ncb_<language>_<en, zh>.jsonl
+    self_instruct     yizhongw/self-instruct             human_eval/user_oriented_instructions.jsonl
+
+The first five (`LOOKED_AT`) were looked at while the classifier was written; the last five (`OPENED_ONCE`) were chosen
+by name before, and opened once, when it was done.
+
+The kind of a row is that of its set where the set is of one kind, and else by what the row asks for: a program (to
+write, repair, explain or run in one's head) is coding, a quantity or a proof is mathematics, anything else is
+commonsense. So of MT-Bench's eight kinds six are commonsense; of BIG-Bench Hard arithmetic and what asks for a count, a
+sum or an average is mathematics. `SET_ASIDE` lists the rows that two people would label differently, at most 3 % of a
+family; they are not counted.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class Prompt(NamedTuple):
+    """A prompt, the part of its family it is from, what it is called there, and its kind."""
+
+    part: str
+    id: str
+    text: str
+    kind: str
+
+
+MATH, CODING, COMMONSENSE = "math", "coding", "commonsense"
+
+
+def objects(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON array, or of a file with one a line; none where the file is absent."""
+    if not path.is_file():
+        return []
+    text = path.read_text(encoding="utf-8")
+    if text.lstrip().startswith("["):
+        return json.loads(text)
+    # not splitlines: texts hold other line ends within a line
+    return [json.loads(line) for line in text.split("\n") if line.strip()]
+
+
+# --- looked at -------------------------------------------------------------------------------------------------------
+
+ADAPTER_SETS = {
+    **dict.fromkeys(("AQuA", "AddSub", "MultiArith", "SVAMP", "SingleEq", "gsm8k", "mathqa", "mawps"), MATH),
+    **dict.fromkeys(
+        ("ARC-Challenge", "ARC-Easy", "boolq", "openbookqa", "piqa", "social_i_qa", "winogrande"), COMMONSENSE
+    ),
+}
+
+
+def llm_adapters(root: Path) -> list[Prompt]:
+    """Fifteen sets in the dress of LLM-Adapters: "Please answer the following question with true or false ..."."""
+    found = []
+    for part, kind in ADAPTER_SETS.items():
+        for i, row in enumerate(objects(root / f"llm_adapters/dataset/{part}/test.json")):
+            found.append(Prompt(part, str(i), row["instruction"], kind))
+    return found
+
+
+def mt_bench(root: Path) -> list[Prompt]:
+    """The first turns of MT-Bench."""
+    rows = objects(root / "mt_bench/fastchat/llm_judge/data/mt_bench/question.jsonl")
+    found = []
+    for row in rows:
+        kind = row["category"] if row["category"] in (MATH, CODING) else COMMONSENSE
+        found.append(Prompt(row["category"], str(row["question_id"]), row["turns"][0], kind))
+    return found
+
+
+IFEVAL_KINDS = {
+    **dict.fromkeys(("143", "1776", "2273", "2417", "2921", "3063", "3386"), MATH),
+    **dict.fromkeys(("1375", "2449", "3439"), CODING),
+}
+
+
+def ifeval(root: Path) -> list[Prompt]:
+    """IFEval: almost all ask for a text that keeps rules."""
+    rows = objects(root / "ifeval/instruction_following_eval/data/input_data.jsonl")
+    return [Prompt("", str(r["key"]), r["prompt"], IFEVAL_KINDS.get(str(r["key"]), COMMONSENSE)) for r in rows]
+
+
+QUANTITIES = ("multistep_arithmetic_two", "object_counting")
+MIXED = ("penguins_in_a_table", "reasoning_about_colored_objects")  # some of their rows ask for a quantity
+COUNTED = re.compile(r"how many|cumulated|average (?:age|height|weight)", re.I)
+
+
+def bbh(root: Path) -> list[Prompt]:
+    """BIG-Bench Hard: 27 tasks."""
+    found = []
+    for path in sorted((root / "bbh/bbh").glob("*.json")):
+        for i, row in enumerate(json.loads(path.read_text(encoding="utf-8"))["examples"]):
+            is_counting = path.stem in MIXED and COUNTED.search(row["input"])
+            kind = MATH if path.stem in QUANTITIES or is_counting else COMMONSENSE
+            found.append(Prompt(path.stem, str(i), row["input"], kind))
+    return found
+
+
+QWEN_SETS = (
+    "aime24", "amc23", "asdiv", "carp_en", "cmath", "cn_middle_school", "college_math", "gaokao2023en", "gaokao2024_I",
+    "gaokao2024_II", "gaokao2024_mix", "gaokao_math_cloze", "minerva_math", "olympiadbench", "svamp",
+)  # fmt: skip
+
+
+def qwen_math(root: Path) -> list[Prompt]:
+    """Mathematics and college physics, in English and Chinese."""
+    found = []
+    for part in QWEN_SETS:
+        for i, row in enumerate(objects(root / f"qwen_math/evaluation/data/{part}/test.jsonl")):
+            lead = row.get("body") or row.get("Body") or (row.get("context") if part == "olympiadbench" else "")
+            text = row.get("question") or row.get("Question") or row.get("problem") or row.get("content") or ""
+            found.append(Prompt(part, str(i), f"{lead} {text}" if lead else text, MATH))
+    return found
+
+
+# --- opened once -----------------------------------------------------------------------------------------------------
+
+
+def scibench(root: Path) -> list[Prompt]:
+    """Exercises of college textbooks of physics, chemistry and mathematics, each with a number as its answer."""
+    found = []
+    for path in sorted((root / "scibench/dataset/original").glob("*.json")):
+        found += [Prompt(path.stem, str(i), r["problem_text"], MATH) for i, r in enumerate(objects(path))]
+    return found
+
+
+AGIEVAL_EXAMS = {
+    **dict.fromkeys(("aqua-rat", "sat-math", "math"), MATH),
+    **dict.fromkeys(("lsat-ar", "lsat-lr", "lsat-rc", "logiqa-en", "sat-en"), COMMONSENSE),
+}
+
+
+def agieval(root: Path) -> list[Prompt]:
+    """Entrance exams: passage, question, options."""
+    found = []
+    for part, kind in AGIEVAL_EXAMS.items():
+        for i, row in enumerate(objects(root / f"agieval/data/v1/{part}.jsonl")):
+            lines = [row.get("passage"), row["question"], *(row.get("options") or ())]
+            found.append(Prompt(part, str(i), "\n".join(line for line in lines if line), kind))
+    return found
+
+
+def creak(root: Path) -> list[Prompt]:
+    """Claims of common knowledge, every second one in a question with an answer format."""
+    frames = ("{}", "Is the following claim true or false? {}\n\nAnswer format: true/false")
+    rows = objects(root / "creak/data/creak/dev.json")
+    return [Prompt("", r["ex_id"], frames[i % 2].format(r["sentence"]), COMMONSENSE) for i, r in enumerate(rows)]
+
+
+def naturalcodebench(root: Path) -> list[Prompt]:
+    """What users asked a coding assistant for, in English and Chinese."""
+    found = []
+    for part in ("python_en", "java_en", "python_zh", "java_zh"):
+        rows = objects(root / f"naturalcodebench/problems/ncb_{part}.jsonl")
+        found += [Prompt(part, str(r["_id"]), r["problem"], CODING) for r in rows]
+    return found
+
+
+# labelled by reading the rows, before the classifier had seen them
+SELF_INSTRUCT_KINDS: dict[str, str] = {}
+
+
+def self_instruct(root: Path) -> list[Prompt]:
+    """Instructions that experts wrote for the applications they know, with their first input."""
+    found = []
+    for row in objects(root / "self_instruct/human_eval/user_oriented_instructions.jsonl"):
+        given = row["instances"][0].get("input", "")
+        text = f"{row['instruction']}\n\n{given}" if given else row["instruction"]
+        found.append(Prompt(row["motivation_app"], row["id"], text, SELF_INSTRUCT_KINDS.get(row["id"], COMMONSENSE)))
+    return found
+
+
+# --- families --------------------------------------------------------------------------------------------------------
+
+LOOKED_AT: dict[str, Callable[[Path], list[Prompt]]] = {
+    "LLM-Adapters": llm_adapters,
+    "MT-Bench": mt_bench,
+    "IFEval": ifeval,
+    "BIG-Bench Hard": bbh,
+    "Qwen2.5-Math": qwen_math,
+}
+OPENED_ONCE: dict[str, Callable[[Path], list[Prompt]]] = {
+    "SciBench": scibench,
+    "AGIEval": agieval,
+    "CREAK": creak,
+    "NaturalCodeBench": naturalcodebench,
+    "Self-Instruct": self_instruct,
+}
+
+# family -> "part/id" of each row that is not counted, and why
+SET_ASIDE: dict[str, dict[str, str]] = {
+    "MT-Bench": {
+        "roleplay/99": "asks for a proof, as a poem",
+        "reasoning/104": "asks how many brothers",
+    },
+    "IFEval": {
+        "/1322": "Kotlin or Java",
+        "/1738": "the next number of a series",
+        "/1902": "how to learn to code",
+        "/2266": "a text that explains an offset in an array",
+        "/3035": "a JSON schema",
+        "/3619": "an XML document",
+        "/3752": "an equation with an answer format of yes or no",
+        "/3753": "an equation with an answer format of yes or no",
+    },
+}
+
+
+def families(root: Path, which: dict[str, Callable[[Path], list[Prompt]]]) -> dict[str, list[Prompt]]:
+    """The rows that count of each family that is there."""
+    found = {}
+    for name, read in which.items():
+        aside = SET_ASIDE.get(name, {})
+        rows = [row for row in read(root) if f"{row.part}/{row.id}" not in aside]
+        if rows:
+            found[name] = rows
+    return found
