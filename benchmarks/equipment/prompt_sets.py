@@ -176,7 +176,11 @@ def naturalcodebench(root: Path) -> list[Prompt]:
 
 
 # labelled by reading the rows, before the classifier had seen them
-SELF_INSTRUCT_KINDS: dict[str, str] = {}
+TASK = "user_oriented_task_"
+SELF_INSTRUCT_KINDS = {
+    **{f"{TASK}{n}": MATH for n in (15, 114, 140, 141, 142, 143, 144, 149)},
+    **{f"{TASK}{n}": CODING for n in (12, 13, 27, 39, 40, 89, 90, 93, 96, 190, 195, 205, 210, 227, 231, 242)},
+}
 
 
 def self_instruct(root: Path) -> list[Prompt]:
@@ -185,7 +189,7 @@ def self_instruct(root: Path) -> list[Prompt]:
     for row in objects(root / "self_instruct/human_eval/user_oriented_instructions.jsonl"):
         given = row["instances"][0].get("input", "")
         text = f"{row['instruction']}\n\n{given}" if given else row["instruction"]
-        found.append(Prompt(row["motivation_app"], row["id"], text, SELF_INSTRUCT_KINDS.get(row["id"], COMMONSENSE)))
+        found.append(Prompt("", row["id"], text, SELF_INSTRUCT_KINDS.get(row["id"], COMMONSENSE)))
     return found
 
 
@@ -221,6 +225,15 @@ SET_ASIDE: dict[str, dict[str, str]] = {
         "/3619": "an XML document",
         "/3752": "an equation with an answer format of yes or no",
         "/3753": "an equation with an answer format of yes or no",
+    },
+    "Self-Instruct": {
+        f"/{TASK}16": "names of functions of Excel",
+        f"/{TASK}38": "an example in LaTeX",
+        f"/{TASK}78": "an example of a workflow file",
+        f"/{TASK}92": "a programming problem to be invented",
+        f"/{TASK}178": "HTML to Markdown",
+        f"/{TASK}226": "the CSS code of a colour",
+        f"/{TASK}243": "in which language some code is written",
     },
 }
 
