@@ -1,11 +1,14 @@
-"""The sandbox: reference solutions pass, their mutants fail, attacks are contained, and what it costs.
+"""The sandbox: reference solutions pass, their mutants fail, as in a plain run; attacks are contained; what it costs.
 
-    python benchmarks/sandbox.py --data-root DATA [--quick]
+    python benchmarks/sandbox.py --data-root DATA [--published FOLDER] [--quick]
 
-DATA holds humaneval/HumanEval.jsonl.gz, mbpp/mbpp.jsonl and mbpp/sanitized-mbpp.json. The marks: every reference
-solution passes under both kinds of isolation; of every solution at least one mutant whose result is plainly wrong
-fails; no attack gets through, as root and as an ordinary user, under both kinds. Speed is reported beside bare
-`subprocess` runs of the same programs and tests, in alternating rounds, and has no mark.
+DATA holds humaneval/HumanEval.jsonl.gz, mbpp/mbpp.jsonl and mbpp/sanitized-mbpp.json; FOLDER, if given,
+HumanEvalPlus-OriginFmt.jsonl.gz (evalplus/humanevalplus_release) and humanevalpack.jsonl (bigcode-project/octopack, its
+Python part). The marks: every reference solution passes under both kinds of isolation; of every solution at least one
+mutant whose result is plainly wrong fails; every mutant has the verdict of a plain run; HumanEval+'s references pass
+where they do in a plain run, and HumanEvalPack's bugs fail; no attack gets through, as root and as an ordinary user,
+under both kinds. Speed is reported beside bare `subprocess` runs of the same programs and tests, in alternating rounds,
+and has no mark.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +39,7 @@ from nlrl.sandbox import Limits, Outcome, Sandbox, TestOutcome
 from nlrl.sandbox.attacks import ALL, Kind, Range
 from nlrl.sandbox.attacks.mutants import function_under_test, mutants
 
-PARTS = ("references", "mutants", "speed", "attacks")
+PARTS = ("references", "mutants", "plain", "published", "speed", "attacks")
 KINDS = ("bubblewrap", "landlock")
 MUTANT_LIMITS = Limits(wall_s=10.0, cpu_s=1.0)  # a mutant that loops is a mutant that fails
 ROUNDS, QUICK_ROUNDS = 9, 3
@@ -55,7 +58,7 @@ class Task:
     def bare(self) -> str:
         """Solution and tests in one source, as a harness without isolation would run them."""
         call = f"check({self.tests.entry_point})" if self.tests.entry_point else ""
-        return "\n".join([self.solution, self.tests.setup if not call else "", *self.tests.checks, call])
+        return "\n".join([self.solution, self.tests.setup if not call else "", *map(str, self.tests.checks), call])
 
 
 def load(root: Path) -> list[Task]:
@@ -130,6 +133,70 @@ async def mutated(tasks: list[Task], seed: int) -> dict[str, Any]:
     print(f"  wrong bodies that pass: {', '.join(survivors) or 'none'}")
     print(f"  solutions without any failing wrong body: {', '.join(unguarded) or 'none'}")
     return {"kinds": counts, "wrong_bodies_that_pass": survivors, "unguarded": unguarded, "solutions": len(guarded)}
+
+
+async def plain(source: str, seconds: float) -> bool:
+    """Whether a program and its tests, in one process and without isolation, end with exit code 0."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        await asyncio.wait_for(process.communicate(source.encode()), seconds)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+    return process.returncode == 0
+
+
+async def against_plain(tasks: list[Task], seed: int, count: int) -> dict[str, Any]:
+    """Mutants whose verdict in the sandbox is that of a plain run."""
+    made: list[tuple[Task, str]] = []
+    for task in tasks:
+        with contextlib.suppress(LookupError):
+            found = mutants(task.solution, task.function, random.Random(f"{seed} {task.name}"))
+            made += [(task, mutant.program) for mutant in found]
+    made = random.Random(seed).sample(made, min(count, len(made)))
+    places = asyncio.Semaphore(os.cpu_count() or 1)
+
+    async def bare(task: Task, program: str) -> bool:
+        async with places:
+            return await plain(replace(task, solution=program).bare(), 6.0)
+
+    async with Sandbox(Limits(wall_s=6.0, cpu_s=3.0)) as sandbox:
+        boxed = await asyncio.gather(*(sandbox.run_tests(program, task.tests) for task, program in made))
+    expected = await asyncio.gather(*(bare(task, program) for task, program in made))
+    differ = [task.name for (task, _), b, e in zip(made, boxed, expected, strict=True) if b.passed is not e]
+    print(f"\nMutants with the verdict of a plain run: {len(made) - len(differ)} of {len(made)} {differ or ''}")
+    return {"same": len(made) - len(differ), "of": len(made), "differ": differ}
+
+
+async def published(folder: Path) -> dict[str, Any]:
+    """HumanEval+ and HumanEvalPack as they are published: references that pass, bugs that pass."""
+    with gzip.open(folder / "HumanEvalPlus-OriginFmt.jsonl.gz", "rt") as file:
+        plus = list(map(json.loads, file))
+    pack = list(map(json.loads, (folder / "humanevalpack.jsonl").read_text().splitlines()))
+
+    async def passed(sandbox: Sandbox, rows: list[dict[str, Any]], solution: str) -> list[str]:
+        async def one(row: dict[str, Any]) -> bool:
+            tests = CodeTests((row["test"],), entry_point=row["entry_point"], setup=row["prompt"])
+            return (await sandbox.run_tests(row["prompt"] + row[solution], tests)).passed
+
+        verdicts = await asyncio.gather(*map(one, rows))
+        return [row["task_id"] for row, verdict in zip(rows, verdicts, strict=True) if verdict]
+
+    async with Sandbox(Limits(wall_s=60.0, cpu_s=60.0), packages=["numpy"]) as sandbox:
+        good = await passed(sandbox, plus, "canonical_solution")
+        right, wrong = await passed(sandbox, pack, "canonical_solution"), await passed(sandbox, pack, "buggy_solution")
+    lost = {
+        row["task_id"]: await plain(
+            f"{row['prompt']}{row['canonical_solution']}\n{row['test']}\ncheck({row['entry_point']})", 60.0
+        )
+        for row in plus
+        if row["task_id"] not in good
+    }
+    print(f"\nHumanEval+ references that pass: {len(good)} of {len(plus)}; the others in a plain run: {lost or 'none'}")
+    print(f"HumanEvalPack: {len(right)} of {len(pack)} references pass, {len(wrong)} of its bugs {wrong or ''}")
+    return {"plus": len(good), "plus_lost": lost, "pack": len(right), "bugs_that_pass": wrong}
 
 
 async def speed(tasks: list[Task], rounds: int, batch: int) -> dict[str, Any]:
@@ -280,6 +347,7 @@ def main() -> int:
     """Run the parts; 0 where the marks are met."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--data-root", type=Path, default=os.environ.get("NLRL_DATA"), help="default: $NLRL_DATA")
+    parser.add_argument("--published", type=Path, help="a folder with HumanEval+ and HumanEvalPack as published")
     parser.add_argument("--quick", action="store_true", help="a sample of everything, under a minute")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="some of them only")
     parser.add_argument("--seed", type=int, default=0)
@@ -309,6 +377,12 @@ def main() -> int:
         chosen = originals[:40] if options.quick else originals
         changed = result["mutants"] = asyncio.run(mutated(chosen, options.seed))
         met["mutants"] = not changed["unguarded"]
+    if "plain" in options.parts:
+        same = result["plain"] = asyncio.run(against_plain(originals, options.seed, 200 if options.quick else 2000))
+        met["plain"] = not same["differ"]
+    if "published" in options.parts and options.published is not None:
+        sets = result["published"] = asyncio.run(published(options.published))
+        met["published"] = not any(sets["plus_lost"].values()) and not sets["bugs_that_pass"] and sets["pack"] == 164
     if "speed" in options.parts:
         rounds, batch = (QUICK_ROUNDS, 20) if options.quick else (ROUNDS, 60)
         result["speed"] = asyncio.run(speed(humaneval, rounds, batch))
