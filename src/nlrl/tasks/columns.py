@@ -212,18 +212,29 @@ def likely_question(rows: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def likely_answer(rows: Sequence[Mapping[str, Any]], besides: Iterable[str]) -> str | None:
-    """The column that looks most like answers: values that differ and do not just count the rows, numbers before texts,
-    short before long, the last before the first."""
+    """The column that looks most like answers: values that differ, numbers before texts, short before long, the last
+    before the first. One that only counts the rows is none."""
     skip = {folded(name) for name in besides}
     columns = {name: values for name, values in _texts_by_column(rows).items() if folded(name) not in skip}
 
-    def likeness(name: str) -> tuple[bool, bool, bool, int]:
+    def counts(name: str) -> bool:
         values = columns[name]
-        counts = folded(name).endswith("id") or folded(name) in ("nr", "no", "number", "index", "row", "")
-        counts |= len(values) > 1 and values in ([str(i) for i in range(n, n + len(values))] for n in (0, 1))
-        return not counts, len(values) < 2 or len(set(values)) > 1, _numbers(values), -sum(map(len, values))
+        if folded(name).endswith("id") or folded(name) in ("nr", "no", "number", "index", "row", ""):
+            return True
+        return len(values) > 3 and values in ([str(i) for i in range(n, n + len(values))] for n in (0, 1))
 
-    return max(reversed(columns), key=likeness, default=None)
+    def likeness(name: str) -> tuple[bool, bool, int]:
+        values = columns[name]
+        return len(values) < 2 or len(set(values)) > 1, _numbers(values), -sum(map(len, values))
+
+    return max((name for name in reversed(columns) if not counts(name)), key=likeness, default=None)
+
+
+def empty_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The columns without any value."""
+    filled = _texts_by_column(rows)
+    names = dict.fromkeys(name for row in rows[:50] for name in row if isinstance(name, str) and name)
+    return [name for name in names if name not in filled]
 
 
 def _texts_by_column(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:

@@ -12,11 +12,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from nlrl.core import CodeTests, DataError, Problem, TaskType
 from nlrl.tasks.chats import chat_of, messages_in
-from nlrl.tasks.columns import Row, folded, is_missing, likely_answer, likely_question, plain, shown, text_of, texts_of
+from nlrl.tasks.classify import classify_task
+from nlrl.tasks.columns import (
+    Row,
+    empty_columns,
+    folded,
+    is_missing,
+    likely_answer,
+    likely_question,
+    plain,
+    shown,
+    text_of,
+    texts_of,
+)
 from nlrl.tasks.options import Counting, Options, list_in, listed_in, options_of, right_option
 from nlrl.tasks.pairs import own_calls
 from nlrl.tasks.programs import SHAPES
@@ -105,7 +118,9 @@ class Reader:
         wanted = [("answer", answer)] if reference else [("question", question), ("answer", answer)]
         wanted = [(what, name) for what, name in wanted if name]
         if not wanted:
-            return seen
+            empty = empty_columns(self.rows)
+            without = f" There is nothing in {', '.join(map(repr, empty))}." if empty else ""
+            return f"{seen}{without} None of them looks like an answer: add a column with the right answers."
         if any("?" in name or len(name) > 60 or name.isdigit() for name in names):
             return f"{seen} If that is a row already, put a first line with the names of the columns before it."
         typed = " ".join(f"--{what}-column {_quoted(name)}" for what, name in wanted)
@@ -124,7 +139,7 @@ class Reader:
         for role, column in row.taken.items():
             self._taken.setdefault(role, Counter())[column] += 1
         self._read |= row.read
-        return problem
+        return problem if problem.task_type else replace(problem, task_type=_by_content(problem))
 
     def _general(self, row: Row, source: str) -> Problem:
         question, context, reply = self._question(row)
@@ -291,6 +306,15 @@ def _answers_of_object(value: Mapping[str, Any], column: str) -> list[str]:
             if found or name != "spans":
                 return [*found, *_answers(named.get("aliases") or [], column)]
     raise DataError(f"no answer is found in the object in {column!r}, whose fields are: {', '.join(map(str, value))}")
+
+
+def _by_content(problem: Problem) -> TaskType:
+    """The kind of a problem that nobody states: decided here once, so that prompting and grading agree."""
+    if problem.tests is not None:
+        return TaskType.CODING
+    if problem.constraints:
+        return TaskType.WRITING
+    return TaskType.COMMONSENSE if problem.choices else classify_task(problem.question).label
 
 
 def _tests(row: Row) -> CodeTests | None:

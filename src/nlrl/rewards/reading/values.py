@@ -58,6 +58,12 @@ _LEADING = re.compile(  # "Since 4 buses hold 160, ..."
     r"(?:[^,()]|\([^()]*\))*,\s(?=\s*\S)",
     re.I,
 )
+_UNIT = r"(?:\s?[A-Za-z]{2,15}(?:/[A-Za-z]+)?|\s[mghsL]\b(?:/[a-z]+)?)(?:[²³]|\^\d)?"
+_AMOUNT = rf"[-−]?[$€£]?\s?\d+(?:[.,]\d+)*(?:/\d+)?\s?%?(?:{_UNIT}){{0,2}}"
+_WORKED = re.compile(  # "Distance: 80 km/h * 3 hours = 240 km": what it comes to
+    rf"(?:[A-Za-z][\w ]{{0,30}}[:=]\s*)?(?:[A-Za-z]{{2,15}}\s){{0,4}}?"
+    rf"(?P<left>{_AMOUNT}(?:\s[-+*/x×·÷]\s{_AMOUNT})+)\s=\s(?P<last>{_AMOUNT})\s*[.!]?"
+)
 _MOST_STOPS = 4
 _MOST_SENTENCES = 8
 
@@ -92,6 +98,9 @@ def value(statement: str, *, marked: bool = True) -> str | None:
 def _of_sentence(text: str, masked: str, marked: bool) -> Pick | None:
     """The first head with a value that is more than a name; else the first name."""
     name: Pick | None = None
+    worked = _WORKED.fullmatch(text.strip())
+    if worked and re.search(r"[A-Za-z]{2}|\s[mghsL]\b", worked["left"]):
+        return Pick(worked["last"], at_start=True)
     for start, stop in _heads(masked, marked):
         if text[start:stop].strip(EDGES):
             found = _pick(Head(text[start:stop], masked[start:stop]), marked)
