@@ -141,13 +141,14 @@ async def _run(
     from nlrl.cli.openers import check_measurable, open_bank, open_model, open_problems
     from nlrl.cli.progress import bench_view
     from nlrl.cli.solve import load
+    from nlrl.models.registry import DEFAULT_MODEL
 
     problems = open_problems(data, limit, bank, tell=lambda text: click.echo(text, err=True))
     model = open_model(config.model or None, problems, bank, prices)
     looker = model
     try:
         if config.second_look:
-            if config.second_look not in (config.model, model.name):  # weights are loaded once
+            if config.second_look != (config.model or DEFAULT_MODEL):  # weights are loaded once
                 looker = open_model(config.second_look, problems, bank)
             await load(looker, console)
         await load(model, console)
