@@ -135,8 +135,8 @@ async def mutated(tasks: list[Task], seed: int) -> dict[str, Any]:
     return {"kinds": counts, "wrong_bodies_that_pass": survivors, "unguarded": unguarded, "solutions": len(guarded)}
 
 
-async def plain(source: str, seconds: float) -> bool:
-    """Whether a program and its tests, in one process and without isolation, end with exit code 0."""
+async def plain(source: str, seconds: float) -> bool | None:
+    """Whether a program and its tests, in one process and without isolation, end with exit code 0; None: not in time."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -145,6 +145,7 @@ async def plain(source: str, seconds: float) -> bool:
     except TimeoutError:
         process.kill()
         await process.wait()
+        return None
     return process.returncode == 0
 
 
@@ -158,16 +159,23 @@ async def against_plain(tasks: list[Task], seed: int, count: int) -> dict[str, A
     made = random.Random(seed).sample(made, min(count, len(made)))
     places = asyncio.Semaphore(os.cpu_count() or 1)
 
-    async def bare(task: Task, program: str) -> bool:
+    async def bare(task: Task, program: str) -> bool | None:
         async with places:
             return await plain(replace(task, solution=program).bare(), 6.0)
 
     async with Sandbox(Limits(wall_s=6.0, cpu_s=3.0)) as sandbox:
         boxed = await asyncio.gather(*(sandbox.run_tests(program, task.tests) for task, program in made))
     expected = await asyncio.gather(*(bare(task, program) for task, program in made))
-    differ = [task.name for (task, _), b, e in zip(made, boxed, expected, strict=True) if b.passed is not e]
-    print(f"\nMutants with the verdict of a plain run: {len(made) - len(differ)} of {len(made)} {differ or ''}")
-    return {"same": len(made) - len(differ), "of": len(made), "differ": differ}
+    differ, late = list[str](), 0
+    for (task, _), report, bare_verdict in zip(made, boxed, expected, strict=True):
+        if bare_verdict is None or any(r.outcome is TestOutcome.TIMEOUT for r in report.results):
+            late += 1
+        elif report.passed is not bare_verdict:
+            differ.append(task.name)
+    decided = len(made) - late
+    print(f"\nMutants with the verdict of a plain run: {decided - len(differ)} of {decided} {differ or ''}")
+    print(f"  {late} more ran out of time, here or there")
+    return {"same": decided - len(differ), "of": decided, "late": late, "differ": differ}
 
 
 async def published(folder: Path) -> dict[str, Any]:

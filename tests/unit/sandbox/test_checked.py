@@ -62,6 +62,11 @@ class TestF(Base):
     "a session": ">>> f(1)\n1\n>>> f('a')\n'a'",
     "a session in a docstring": '"""\nTry it.\n\n>>> f(1)\n1\n"""',
     "a docstring of a function": 'def about():\n    """\n    >>> f(1)\n    1\n    """',
+    "raising a standard error by itself": "if f(1) == 1:\n    pass\nelse:\n    raise ValueError('no')",
+    "swallowed, and remembered": (
+        "bad = []\ntry:\n    assert f(1) == 1\nexcept AssertionError:\n    bad.append(1)\nassert not bad"
+    ),
+    "swallowed, and raised again": "try:\n    assert f(1) == 1\nexcept AssertionError as e:\n    raise Exception('no') from e",
     "raising by itself": "if f(1) != 1:\n    raise AssertionError('no')",
     "leaving by itself": "import sys\nif f(1) != 1:\n    sys.exit(1)",
     "helper with an assert": "def same(a, b):\n    assert a == b\n\nsame(f(1), 1)",
@@ -83,6 +88,18 @@ def test_run_for_what_it_is(sandbox: Sandbox, kind: str) -> None:
 
 
 CHECK_NOTHING = {
+    "an assert of a constant": ("assert True, 'fine'", "checks nothing"),
+    "an assert of a tuple": ("assert (f(1) == 1, 'no')\nassert f(2) == 2 or True", "line 1 asserts a tuple"),
+    "an assert that is swallowed": (
+        "try:\n    assert f(1) == 1\nexcept AssertionError:\n    print('no')",
+        "checks nothing",
+    ),
+    "an assert that is swallowed in a test": (
+        "def test_a():\n    try:\n        assert f(1) == 1\n    except Exception:\n        pass",
+        "checks nothing",
+    ),
+    "a value of a comparison": ("ok = f(1) == 1\nprint(ok)", "checks nothing"),
+    "a check that returns": ("def test_a():\n    return f(1) == 1", "checks nothing"),
     "comment": ("# assert f(1) == 1", "checks nothing"),
     "print": ("print(f(1))", "checks nothing"),
     "a call": ("f(1)", "checks nothing"),
@@ -91,7 +108,7 @@ CHECK_NOTHING = {
     "a docstring": ("'''assert f(1) == 1'''", "checks nothing"),
     "a function nobody calls": ("def run_tests():\n    assert f(1) == 1", "'run_tests' .*never called"),
     "a function nobody calls, beside a test": (
-        "def more():\n    assert f(2) == 2\n\nassert True",
+        "def more():\n    assert f(2) == 2\n\nassert f(1) == 1 or True",
         "'more' .*never called",
     ),
     "a method nobody calls": (

@@ -34,6 +34,8 @@ _PREPARING = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.AugAssi
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
+_STORES = (ast.Assign, ast.AnnAssign, ast.AugAssign)
 _DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -53,6 +55,39 @@ class StandAlone(ast.NodeTransformer):
         return node
 
 
+def mark(tree: ast.Module) -> ast.Module:
+    """Note what can never fail (`assert True`; an assert whose failure the text itself swallows), and which `raise`
+    is the test's own and not part of a helper."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assert) and _is_always_true(node.test):
+            node.never_fails = True  # type: ignore[attr-defined]
+        if isinstance(node, ast.Try) and any(map(_swallows, node.handlers)):
+            for part in node.body:
+                for inner in ast.walk(part):
+                    inner.never_fails = True  # type: ignore[attr-defined]
+        own = isinstance(node, _FUNCTION) and (node.name.startswith("test") or node.name == "check")
+        if own or node is tree:
+            for part in _here(node):
+                if isinstance(part, ast.Raise):
+                    part.own = True  # type: ignore[attr-defined]
+    return tree
+
+
+def _is_always_true(test: ast.expr) -> bool:
+    return (isinstance(test, ast.Constant) and bool(test.value)) or (isinstance(test, ast.Tuple) and bool(test.elts))
+
+
+def _swallows(handler: ast.ExceptHandler) -> bool:
+    """Whether a failed assert ends here, unheard: no `raise`, no exit, no check, nothing kept for later."""
+    caught = _mentions(handler.type) if handler.type is not None else {"Exception"}
+    if not caught & {"AssertionError", "Exception", "BaseException"}:
+        return False
+    parts = [part for statement in handler.body for part in ast.walk(statement)]
+    names = defined_names(())
+    heard = any(_can_fail(part, names) or isinstance(part, (ast.Return, *_STORES)) for part in parts)
+    return not heard and not any(_called(part) in ("append", "add") for part in parts)
+
+
 class Watch(ast.NodeTransformer):
     """Counts what can fail where it runs, and lets a failing comparison say what it got.
 
@@ -63,6 +98,8 @@ class Watch(ast.NodeTransformer):
         self._defined = defined
 
     def visit_Assert(self, node: ast.Assert) -> ast.Assert | list[ast.stmt]:
+        if not _can_fail(node, self._defined):
+            return node
         match node.test:
             case ast.Compare(left=left, ops=[op], comparators=[right]):
                 args = [left, right, ast.Constant(SYMBOLS[type(op)])]
@@ -179,7 +216,12 @@ class _Reading:
             idle = [name for name, nodes in units[index] if not self._can_fail(nodes)]
             waits = is_preparation(tree) and any(not is_preparation(later) for later in self._checks[index + 1 :])
             enough = waits or examples[index]
-            found.append(self._never_run(tree, ran) or self._not_given(tree) or ("" if enough else self._idle(idle)))
+            found.append(
+                _vain(tree)
+                or self._never_run(tree, ran)
+                or self._not_given(tree)
+                or ("" if enough else self._idle(idle))
+            )
         return found
 
     def mentioned(self, nodes: Iterable[ast.AST]) -> set[str]:
@@ -260,6 +302,11 @@ class _Reading:
         return f"{where} checks nothing: no assert, no comparison, no call that could fail"
 
 
+def _vain(tree: ast.Module) -> str:
+    lines = [n.lineno for n in ast.walk(tree) if isinstance(n, ast.Assert) and isinstance(n.test, ast.Tuple)]
+    return f"line {lines[0]} asserts a tuple, which is always true" if lines else ""
+
+
 def _here(node: ast.AST) -> Iterator[ast.AST]:
     """The node and all below it, but not the inside of functions and classes that are defined on the way."""
     todo = [node]
@@ -296,9 +343,12 @@ def _ends(node: ast.AST) -> bool:
     if isinstance(node, ast.Raise):
         kind = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
         name = getattr(kind, "attr", "") or getattr(kind, "id", "")
-        return name in _GENERAL or not hasattr(builtins, name)  # a ValueError may be part of what is computed
+        # In a helper, a ValueError may be part of what is computed.
+        return hasattr(node, "own") or name in _GENERAL or not hasattr(builtins, name)
     return _called(node) in _ENDING
 
 
 def _can_fail(node: ast.AST, defined: frozenset[str]) -> bool:
+    if hasattr(node, "never_fails"):
+        return False
     return isinstance(node, ast.Assert) or _ends(node) or _is_checking_call(node, defined)

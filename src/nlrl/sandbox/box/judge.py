@@ -86,7 +86,7 @@ class _Judge:
             self._trees.append(tree)
             self._examples.append(examples)
         try:
-            self._setup_tree = ast.parse(self._setup, "<setup>")
+            self._setup_tree = checked.mark(ast.parse(self._setup, "<setup>"))
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             return [broken.get(i, f"the setup cannot be parsed: {error}") for i in range(len(self._checks))]
         found = checked.complaints(self._setup_tree, self._trees, self._entry_point, self._examples)
@@ -188,7 +188,7 @@ def _parse(index: int, source: str) -> tuple[ast.Module, list[Any]]:
     name = f"<test {index}>"
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
     if ">>>" not in source:
-        return checked.StandAlone().visit(ast.parse(source, name)), []
+        return checked.mark(checked.StandAlone().visit(ast.parse(source, name))), []
     import doctest  # not at the top: few tests need it, and it takes as long as a small program
 
     examples = doctest.DocTestParser().get_examples
@@ -203,7 +203,9 @@ def _parse(index: int, source: str) -> tuple[ast.Module, list[Any]]:
         node.value.value for node in tree.body if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     ]
     texts += [ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, (*_FUNCTION, ast.ClassDef))]
-    return checked.StandAlone().visit(tree), [e for text in texts if isinstance(text, str) for e in examples(text)]
+    return checked.mark(checked.StandAlone().visit(tree)), [
+        e for text in texts if isinstance(text, str) for e in examples(text)
+    ]
 
 
 class _Short(reprlib.Repr):
