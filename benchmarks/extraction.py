@@ -10,13 +10,13 @@ A gold that is put into a frame must be read back as itself or its equal. Then w
 frames: one with a digit, sign, bracket, function, power, relation, name or order changed, and the answer of another
 problem; none may be taken for the gold.
 
-data/extraction/ holds golds and frames of several authors. held_out_* were written by people who had not seen the code,
-and were opened when it was thought done. At first sight, every gold with every tail: held_out_golds in held_out_frames
-89.5 % read back and 1 of 2,985 wrong answers taken (five places in ten frames were lost whole: words inside of a
-formula, thoughts behind a run-on, a contrast); in our frames 99.6 %; in held_out_frames_2, opened after that was
-mended, 76.1 % and none taken (tables, a textbook's exercises, JSON, XML and Chinese texts that go on). Both have been
-mended since, so that what the script prints now is no longer held out. held_out_negatives are texts in which the reference
-occurs but is not what is stated. The public sets are those of equipment/public_sets.py.
+data/extraction/ holds golds and frames of several authors. held_out_* were written by people who had not seen the
+code, and were opened when it was thought done. At first sight, every gold with every tail: held_out_golds in
+held_out_frames 89.5 % read back and 1 of 2,985 wrong answers taken (five places in ten frames were lost whole: words
+inside of a formula, thoughts behind a run-on, a contrast); in our frames 99.6 %; in held_out_frames_2, opened after
+that was mended, 76.1 % and none taken (tables, a textbook's exercises, JSON, XML and Chinese texts that go on). Both
+have been mended since, so that what the script prints now is no longer held out. held_out_negatives are texts in
+which the reference occurs but is not what is stated. The public sets are those of equipment/public_sets.py.
 Mark: 99.5 % read back in each group, and no wrong answer taken but those listed in data/extraction/argued.jsonl.
 """
 

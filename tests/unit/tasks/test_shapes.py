@@ -548,7 +548,7 @@ def test_kinds_are_read_from_what_the_row_says(tmp_path: Path) -> None:
         {"question": "Why?", "answer": "x", "Task_Type": "Math"},
         {"question": "Why?", "answer": "x", "task_type": None},
     ]
-    assert [p.task_type for p in load(tmp_path, rows)] == [TaskType.MATH, TaskType.COMMONSENSE]  # the classifier says so
+    assert [p.task_type for p in load(tmp_path, rows)] == [TaskType.MATH, TaskType.COMMONSENSE]  # classified
     constraints = '[{"kind": "word_count", "value": 3}]'.replace('"', '""')
     problem = first(tmp_path, f'prompt,constraints\nWrite.,"{constraints}"\n', "w.csv")
     assert problem.constraints == ({"kind": "word_count", "value": 3},)
