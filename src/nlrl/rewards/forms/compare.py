@@ -33,7 +33,7 @@ from nlrl.rewards.forms.shapes import (
     Relation,
     Scalar,
 )
-from nlrl.rewards.forms.syntax import rename
+from nlrl.rewards.forms.trees import rename
 
 MAX_PAIRS = 4000  # of items compared for one pair of groups
 

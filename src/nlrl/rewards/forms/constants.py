@@ -10,7 +10,7 @@ import cmath
 from nlrl.rewards.forms.fingerprint import fingerprint
 from nlrl.rewards.forms.reals import reals
 from nlrl.rewards.forms.shapes import Scalar
-from nlrl.rewards.forms.syntax import Node, symbols
+from nlrl.rewards.forms.trees import Node, symbols
 
 _CONSTANTS = frozenset(("C", "c", "K", "C_1", "c_1", "C_0"))
 

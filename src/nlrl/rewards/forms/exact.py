@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 
 from nlrl.rewards.forms.numerals import Exact, tidy
-from nlrl.rewards.forms.syntax import Node
+from nlrl.rewards.forms.trees import Node
 
 MAX_BITS = 12_000
 MAX_TERMS = 1000  # of a sum or product that is written out

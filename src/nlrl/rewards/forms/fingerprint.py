@@ -11,7 +11,7 @@ import zlib
 from functools import lru_cache, reduce
 
 from nlrl.rewards.forms.exact import MAX_BITS, CannotTell, exact
-from nlrl.rewards.forms.syntax import Node, symbols
+from nlrl.rewards.forms.trees import Node, symbols
 
 PRIME = 2305843009213648633  # below 2^61, 1 modulo 4 (a square root of -1 exists), and PRIME - 1 has small factors only
 

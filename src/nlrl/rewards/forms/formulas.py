@@ -12,7 +12,8 @@ from nlrl.rewards.forms.clean import UNIT_VECTORS
 from nlrl.rewards.forms.exact import CannotTell, exact
 from nlrl.rewards.forms.numerals import Exact
 from nlrl.rewards.forms.shapes import Form, Group, Reading, Scalar
-from nlrl.rewards.forms.syntax import Node, NotAFormula, parse, symbols, walk
+from nlrl.rewards.forms.syntax import NotAFormula, parse
+from nlrl.rewards.forms.trees import Node, symbols, walk
 from nlrl.rewards.forms.units import Unit, currency_of, units
 
 DATE = re.compile(r"\d{4}-\d\d-\d\d$|\d{1,2}/\d{1,2}/\d{4}$")

@@ -16,7 +16,7 @@ from functools import cache
 
 from nlrl.rewards.forms.exact import CannotTell, exact
 from nlrl.rewards.forms.fingerprint import PRIME, symbol_value
-from nlrl.rewards.forms.syntax import Node, symbols, walk
+from nlrl.rewards.forms.trees import Node, symbols, walk
 
 Point = Callable[[str], complex]
 

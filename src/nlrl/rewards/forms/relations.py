@@ -18,7 +18,7 @@ from nlrl.rewards.forms.numerals import Exact, tidy
 from nlrl.rewards.forms.regions import LINE, complement, intersection, point, union
 from nlrl.rewards.forms.scalars import scalars
 from nlrl.rewards.forms.shapes import Form, Group, Piece, Reading, Region, Relation, Scalar
-from nlrl.rewards.forms.syntax import Node
+from nlrl.rewards.forms.trees import Node
 
 MAX_ITEMS = 200
 

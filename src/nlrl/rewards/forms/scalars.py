@@ -15,7 +15,7 @@ from nlrl.rewards.forms.constants import constant_apart, differ_by_constant
 from nlrl.rewards.forms.numerals import Exact
 from nlrl.rewards.forms.reals import MANY_POINTS, integer_points, parameter_point, reals
 from nlrl.rewards.forms.shapes import Scalar
-from nlrl.rewards.forms.syntax import Node, rename, walk
+from nlrl.rewards.forms.trees import Node, rename, walk
 from nlrl.rewards.forms.units import CURRENCY, Unit
 
 MIN_DIGITS = 4  # a decimal stands for a longer or irrational number only if it shows at least so many digits

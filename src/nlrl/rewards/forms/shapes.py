@@ -10,7 +10,7 @@ from typing import Literal
 from nlrl.rewards.forms.fingerprint import fingerprint
 from nlrl.rewards.forms.numerals import Exact
 from nlrl.rewards.forms.reals import integers, reals
-from nlrl.rewards.forms.syntax import Node, symbols, walk
+from nlrl.rewards.forms.trees import Node, symbols, walk
 from nlrl.rewards.forms.units import Unit
 
 

@@ -4,25 +4,19 @@
     parse("\\\\frac{1}{2}x")  ->  ("*", ("/", ("n", 1), ("n", 2)), ("s", "x"))
     parse("f(g(x))")       ->  (":f", (":g", ("s", "x")))
 
-Nodes are tuples: ("n", number), ("s", symbol), (operator, left, right) for + * / ^ and "±", ("-", x), and
-(function, argument, ...). ("sum", variable, from, to, term), "prod" and "integral" bind their variable, whose name
-starts with "#".
-An operation whose meaning is not known (a mark over a letter, somebody's function, an integral) starts with ":": it is
-equal to itself with equal arguments and to nothing else. Input comes from `clean`. A text that is not a formula, or of
+Nodes are described in `trees`. Input comes from `clean`. A text that is not a formula, or of
 which any piece is not understood, raises `NotAFormula`; tokens and depth are bounded, so that a hostile text cannot
 exhaust the stack.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from nlrl.rewards.forms.lexing import CONSTANTS, FUNCTIONS, SAME, NotAFormula, Token, tokens
 from nlrl.rewards.forms.numerals import MAX_DIGITS, tidy, whole_number
-
-Node = tuple[Any, ...]
+from nlrl.rewards.forms.trees import Node, binders, rename, starts_with, without_differential
 
 MAX_DEPTH = 50  # about nine frames each: half of Python's own limit
 
@@ -349,7 +343,7 @@ class _Reader:
     def quotient(self, top: Node, under: Node) -> Node:
         """A fraction; dy/dx is a derivative, whose d does not cancel."""
         for d in ("d", "∂"):
-            if _starts_with(top, d) and _starts_with(under, d):
+            if starts_with(top, d) and starts_with(under, d):
                 return (f":{d}/{d}", top, under)
         return ("/", top, under)
 
@@ -382,7 +376,7 @@ class _Reader:
         self.depth -= 1
         head = [token[1] for token in lower[:2]]
         if name in ("sum", "prod", "lim") and len(head) == 2 and head[1] == ("→" if name == "lim" else "="):
-            bound = ("s", f"#{_binders(body)}")
+            bound = ("s", f"#{binders(body)}")
             body = rename(body, CONSTANTS.get(head[0], head[0]), bound[1])
             low = _Reader(lower[2:], self.depth + 1).whole()
             if name == "lim":
@@ -391,9 +385,9 @@ class _Reader:
                 return (name, bound, low, _Reader(upper, self.depth + 1).whole(), body)
         if lower and upper and name == "∫":
             low, high = (_Reader(part, self.depth + 1).whole() for part in (lower, upper))
-            integrand, variable = _without_differential(body)
+            integrand, variable = without_differential(body)
             if variable:
-                bound = ("s", f"#{_binders(integrand)}")
+                bound = ("s", f"#{binders(integrand)}")
                 return ("integral", bound, low, high, rename(integrand, variable, bound[1]))
             return (":∫", low, high, body)
         scripts = "_".join("".join(token[1] for token in part) for part in (lower, upper))
@@ -470,58 +464,4 @@ def parse(text: str) -> Node:
     return _Reader(tokens(text)).whole()  # `tokens` raises where a sign is unknown
 
 
-def walk(node: Node) -> Iterator[Node]:
-    """A tree and all the trees in it."""
-    todo = [node]
-    while todo:
-        node = todo.pop()
-        yield node
-        if node[0] not in ("n", "s"):
-            todo.extend(node[1:])
-
-
-def symbols(node: Node) -> set[str]:
-    """The names of all symbols in a tree, constants included, bound ones not."""
-    return {part[1] for part in walk(node) if part[0] == "s" and part[1][0] != "#"}
-
-
-def rename(node: Node, old: str, new: str) -> Node:
-    """The tree with one symbol renamed."""
-    if node[0] == "s":
-        return ("s", new) if node[1] == old else node
-    return node if node[0] == "n" else (node[0], *(rename(child, old, new) for child in node[1:]))
-
-
-def _binders(node: Node) -> int:
-    """How many sums and products a tree holds: a number for the next bound variable around it."""
-    return sum(part[0] in ("sum", "prod", "integral", ":lim") for part in walk(node))
-
-
-def _without_differential(node: Node) -> tuple[Node, str]:
-    """The integrand and variable of what stands behind an integral sign: x^2 and "x" of x^2 dx."""
-    if node[0] == "+":
-        last, variable = _without_differential(node[2])
-        return ("+", node[1], last), variable
-    if node[0] == "-":
-        last, variable = _without_differential(node[1])
-        return ("-", last), variable
-    if node[0] == "/":
-        top, variable = _without_differential(node[1])
-        return ("/", top, node[2]), variable
-    if node[0] == "*" and node[2][0] == "s":
-        inner = node[1]
-        if inner == ("s", "d"):
-            return ("n", 1), node[2][1]
-        if inner[0] == "*" and inner[2] == ("s", "d"):
-            return inner[1], node[2][1]
-    return node, ""
-
-
-def _starts_with(node: Node, name: str) -> bool:
-    """Whether the first factor of a product is a symbol, or a power of it."""
-    while node[0] == "*":
-        node = node[1]
-    return node == ("s", name) or (node[0] == "^" and node[1] == ("s", name))
-
-
-__all__ = ["CALLED", "FUNCTIONS", "Node", "NotAFormula", "parse", "rename", "symbols", "walk"]
+__all__ = ["CALLED", "FUNCTIONS", "Node", "NotAFormula", "parse"]
