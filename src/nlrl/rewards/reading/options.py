@@ -20,13 +20,16 @@ _SENTENCE = re.compile(r"(?:(?<!\b[A-Z])[.!?]|(?<=\b[A-Z])\.)[\"'”’*_)]{0,3}
 _CLAUSE = re.compile(
     r"[;；]|(?<!\banything)(?<!\beverything)(?<!\ball),?\s+but\b|,\s+(?=so\b|hence|therefore|thus)"
     r"|,?\s+(?=rather than\b|instead of\b|as opposed to\b|leav(?:es|ing)\b)"
-    r"|,\s*(?=(?:and\s+)?not\b|unlike\b|nicht\b|pas\b|no\b|non\b)|\s+(?=(?:not|over)\s+(?:option\s+)?\(?[A-J]\b)"
+    r"|,\s*(?=(?:and\s+)?not\b|unlike\b|nicht\b|pas\b|no\b|non\b)|\s+(?=(?:not|over|non|nicht|pas)\s+(?:option\s+)?\(?[A-J]\b)"
+    r"|[,.]\s+(?=(?:it|they|this|that|we|the others?)\b[^,;]*(?:n['’]t|not)\b)|[，。\s]*(?=(?:而)?不是|并非|不选)"
     r"|,\s+(?=\(?[A-J]\)?\s+(?!and\b|or\b)[a-z])",
     re.I,
 )
 _WHY = re.compile(rf"(?:^|[\s,，(]){vocabulary.START}(?:{vocabulary.words('reason')}){vocabulary.END}", re.I)
 _NO_REASON = re.compile(r"[\s,(]*(?:if|when|as well)\b", re.I)
-_AGAINST = re.compile(r"\s*(?:over|rather than|instead of|as opposed to|unlike|nicht|pas|no|non)\s", re.I)
+_AGAINST = re.compile(
+    r"\s*(?:over|rather than|instead of|as opposed to|unlike|nicht|pas|no|non)\s|\s*(?:而?不是|并非|不选)", re.I
+)
 _NO = re.compile(r"[:–-]\s*(?:no|false)\b|[✗✘❌]", re.I)
 _LETTER = re.compile(
     r"(?<![A-Za-z0-9_'’.])(?:"
