@@ -93,7 +93,7 @@ def units(text: str, stuck: bool = False) -> tuple[Unit, ...]:
     An empty tuple is "this is not a unit"; a unit without dimensions and factor 1 stands for filler ("in total").
     """
     text = text.strip().rstrip(".")
-    if len(text) > 80:
+    if len(text) > 80 or text[:1] in ("-", "*"):
         return ()
     if _PERCENT.match(text):
         return (PERCENT,)
