@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from nlrl.rewards.reading.pieces import LONGEST, PIECE, mask, without_ornaments
+from nlrl.rewards.reading.pieces import BRACES, LONGEST, PIECE, mask, without_ornaments
 from nlrl.rewards.reading.values import SENTENCE_END, value
 
 _MOST = 40  # sentences that are looked at
@@ -27,7 +27,7 @@ _DENIES = re.compile(
 _CONTRAST = re.compile(
     rf"[,\s]+(?:(?:and|but)\s+)?not\s+(?=[-−\d{PIECE}(]|the\s)|[,\s]+(?:rather than|instead of|in contrast to)\s", re.I
 )
-_SAYS_SOMETHING = re.compile(rf"[\d{PIECE}]")
+_SAYS_SOMETHING = re.compile(rf"[\d{PIECE}{BRACES}\\=]")
 _NAME = r"(?:[A-Z][\w'’-]+|[A-Z]\.)(?:\s(?:(?:of|de|da|van|von|the)\s)?(?:[A-Z][\w'’-]+|[A-Z]\.))*"
 _WORD = (
     r"(?:odd|even|yes|no|true|false|none|positive|negative|increasing|decreasing|undefined|convergent|divergent"

@@ -25,7 +25,7 @@ LANGUAGES = {
         r"answers?|results?|ans",
         r"is|are|was|were|be|equals?|becomes|comes? (?:out )?to",
         r"questions?|problems?|exercise|q|human|user|instructions?|task|examples?|input|prompt|student",
-        r"since|because|bc|b/c|as|due to|given that|so that|such that|which|where|who|whereas|while|although|though"
+        r"since|because|b/c|as|due to|given that|so that|such that|which|where|who|whereas|while|although|though"
         r"|when|if|unless|assuming|provided|meaning|based on|namely",
     ),
     "de": Language(
