@@ -26,7 +26,7 @@ from nlrl.tasks import notation
 FOR_MATH = frozenset(
     ("how-many", "how-much", "how-far", "quantity", "amount", "of", "share", "trade", "unit", "money", "#", "calculus",
      "algebra", "integers", "geometry", "function-of-x", "higher-math", "let", "chance", "physics", "calculate",
-     "prove")
+     "evaluate", "prove")
 )  # fmt: skip
 FOR_CODING = frozenset(
     ("implement", "language", "in-a-language", "program", "script", "function", "class", "software", "computing",
@@ -34,27 +34,36 @@ FOR_CODING = frozenset(
 )  # fmt: skip
 
 _FORMAL = frozenset(("calculus", "algebra", "function-of-x", "higher-math"))  # hardly said outside of mathematics
-_ASKS = frozenset(("calculate", "prove", "find"))  # ask for a quantity wherever they stand
+_ASKS = frozenset(("calculate", "prove"))  # ask for a quantity wherever they stand
 _QUANTITIES = _FORMAL | {"how-many", "how-much", "how-far", "quantity", "amount", "of", "unit", "money", "geometry",
-                         "integers", "calculate", "find"}  # fmt: skip
+                         "integers", "calculate"}  # fmt: skip
+_TOLD = frozenset(("how-many", "how-much", "evaluate"))
 _COUNTS = frozenset(("how-many", "how-much"))
 _PROGRAMS = frozenset(("implement", "language", "in-a-language", "program", "script", "function", "software", "data"))
 _HOW_MANY_OF_THEM = frozenset(("#", "amount", "share", "write"))
-_STOPS, _OPEN = frozenset(".?!:;\n"), frozenset(":\n")
+_STOPS = frozenset(".?!:;\n")
+_LEFT_OPEN = frozenset(("is", "are", "be", "was", "were", "will", "would", "by", "in", "of", "to", "at", "for",
+                        "equals", "equal", "approximately", "about", "than", "the", "a", "an"))  # fmt: skip
 _QUESTIONS = frozenset(("what", "how_many", "how_much", "how_long", "how_far", "in", "at"))
+_CONVERTED = frozenset(("unit", "quantity", "integers", "algebra"))
+_FOUND = FOR_MATH - {"#", "share", "trade", "money"}  # what a quantity that is to be found has to do with
 _MEASURES = frozenset(("unit", "money", "days"))  # behind a number, they are told and not asked
 _PLAIN_PROGRAMS = frozenset(("implement", "program", "in-a-language"))  # mean a program without any other sign
+_IN_A_LANGUAGE = frozenset(("implement", "in-a-language"))  # mean one whatever is asked
 _OF_MATHEMATICS = frozenset(("calculus", "function-of-x"))  # what a function of mathematics is for
+# No code when alone: names of mathematics, arrows, and what marks up a text look like it.
+_LIKE_CODE = frozenset(("<call()>", "<snake_case>", "<->>", "<=>>", "<tag>"))
 _YES_OR_NO = frozenset(("is", "are", "was", "were", "do", "does", "did", "can", "could", "would", "should", "will",
                         "has", "have"))  # fmt: skip
 _NO_QUANTITY = frozenset(("why-who", "who", "happen"))
 _OTHERWISE = frozenset(("which", "judge", "text", "explain", "date", "yes-or-no"))  # a question for something else
+_OTHERS = frozenset(("which", "who", "why-who", "judge"))
 _TEXTS = frozenset(("text", "explain", "edit", "persona"))
 
 _LETTERS = frozenset("bcdefghjklmnopqruvwxyz")  # "a" and "I" are words, "s" and "t" what an apostrophe leaves
 _KINDS = (("mathematics", FOR_MATH), ("programs", FOR_CODING))
 
-_TOKEN = re.compile(r"[^\W\d]+|[#.?!:;\n]")
+_TOKEN = re.compile(r"[a-z_\u00df-\u024f\u0400-\u04ff]+|[#.?!:;\n]")
 _ASCII_TOKEN = re.compile(r"[a-z_]+|[#.?!:;\n]")
 _TAG = re.compile(r"<[^<>]*>")
 
@@ -106,6 +115,8 @@ def features(prompt: str, known: Lexicon) -> set[str | tuple[str, str]]:
         if "" in seen:
             seen.discard("")
             numbers -= sum(phrases.get(pair) == "" for pair in pairwise(tokens))
+    signs = [] if plain else [concepts[sign] for sign in known.signs.findall(flat)]
+    seen.update(signs)
     seen.discard("^")
     code = notation.code(flat)
     if "SELECT " in part or "CREATE TABLE" in part:
@@ -116,6 +127,8 @@ def features(prompt: str, known: Lexicon) -> set[str | tuple[str, str]]:
     if len(formulas) > 1 and "\\" in flat and _PROGRAMS.isdisjoint(seen):  # it is asked in formulas
         return {*formulas, *seen - FOR_CODING, *pairwise(["^", *row])}
 
+    if len(code) == 1 and code[0] in _LIKE_CODE and FOR_CODING.isdisjoint(seen):
+        code = []
     question = _question(tokens)
     asked = list(filter(None, map(concepts.get, question)))
     if hits and question:
@@ -126,24 +139,28 @@ def features(prompt: str, known: Lexicon) -> set[str | tuple[str, str]]:
         asked.append(lead)
     elif asked:
         lead = next((concepts[word] for word in question[:4] if word in concepts), "")
-    if not plain:
-        signs = [concepts[sign] for sign in known.signs.findall(flat)]
-        seen.update(signs)
-        asked += signs
-    is_question = "?" in spoken
+    asked += signs
+    is_question = bool(question) or "?" in spoken
     wanted = {concept for before, concept in pairwise(["", *asked]) if before != "#" or concept not in _MEASURES}
     thing = _first_object(row)
     for_text = thing in _TEXTS and _COUNTS.isdisjoint(asked)
     of_mathematics = thing == "function" and not formulas and not _OF_MATHEMATICS.isdisjoint(seen)
-    for_program = _is_for_program(thing, seen, formulas, of_mathematics) and not (
-        is_question and not _QUANTITIES.isdisjoint(wanted)
+    asks_quantity = (
+        is_question
+        and not _QUANTITIES.isdisjoint(wanted)
+        and (_IN_A_LANGUAGE.isdisjoint(seen) and (plain or "language" not in seen))
     )
+    for_program = not asks_quantity and _is_for_program(thing, seen, formulas, of_mathematics)
 
     found: set[str | tuple[str, str]] = set(code)
     shut: frozenset[str] = frozenset()
     is_told = ". " in spoken or lead in ("#", "share") or question[:1] == ["if"]
-    told = numbers if is_told or "physics" in wanted or "convert" in seen else 0
-    quantity = formulas or (not for_text and _asks_for_a_quantity(seen, wanted, lead, told, is_question))
+    told = numbers if is_told or "physics" in wanted else 0
+    if numbers and "convert" in seen and not _CONVERTED.isdisjoint(seen):
+        wanted.add("quantity")
+    quantity = formulas not in ([], ["<^>"]) or (
+        not for_text and _asks_for_a_quantity(seen, wanted, lead, told, is_question)
+    )
     if quantity and not for_program:
         found.update(formulas)
         found.update(_numbers(flat, tokens, numbers, seen, asked))
@@ -174,23 +191,18 @@ def features(prompt: str, known: Lexicon) -> set[str | tuple[str, str]]:
 def _question(tokens: list[str]) -> list[str]:
     """The words of the last question; without one, of an open last sentence or one that begins like a question."""
     end = len(tokens)
-    asks = "?" in tokens
-    if asks:
+    if "?" in tokens:
         while tokens[end - 1] != "?":
             end -= 1
+        start = _sentence(tokens, end - 1)
+        if end - start < 6:  # what follows "Mrs. " is no sentence
+            start = _sentence(tokens, start - 1)
+        return tokens[start : end - 1]
+    while end and tokens[end - 1] in _STOPS:
         end -= 1
-        is_closed = False
-    else:
-        while end and tokens[end - 1] in _OPEN:
-            end -= 1
-        is_closed = end > 0 and tokens[end - 1] in _STOPS
-        end -= is_closed
     start = _sentence(tokens, end)
-    if is_closed:
-        return tokens[start:end] if tokens[start] in _QUESTIONS else []
-    if end - start < 5:  # what follows "Mrs. " is no sentence
-        start = _sentence(tokens, start - 1)
-    return tokens[start:end]
+    is_question = start < end and (tokens[start] in _QUESTIONS or tokens[end - 1] in _LEFT_OPEN)
+    return tokens[start:end] if is_question else []
 
 
 def _sentence(tokens: list[str], end: int) -> int:
@@ -217,7 +229,9 @@ def _is_for_program(thing: str, seen: set[str], formulas: list[str], of_mathemat
         return False
     if thing in _PROGRAMS and not (thing == "function" and (formulas or of_mathematics)):
         return True
-    return not _PLAIN_PROGRAMS.isdisjoint(seen)
+    if not _PLAIN_PROGRAMS.isdisjoint(seen) or "language" in seen:
+        return True
+    return len(FOR_CODING & seen) > (2 if _PROGRAMS.isdisjoint(seen) else 1)
 
 
 def _is_no_program(seen: set[str], lead: str, for_text: bool, first: str | None) -> bool:
@@ -233,13 +247,13 @@ def _asks_for_a_quantity(seen: set[str], wanted: set[str], lead: str, told: int,
         return False
     if not (_QUANTITIES.isdisjoint(wanted) and _ASKS.isdisjoint(seen)):
         return True
+    if "find" in seen and not _FOUND.isdisjoint(seen):
+        return True
     if not question:
-        if told > 0 and not (_COUNTS.isdisjoint(seen) and "convert" not in seen):
-            return True
-        return not _FORMAL.isdisjoint(seen)
+        return not _FORMAL.isdisjoint(seen) or (told > 0 and not _TOLD.isdisjoint(seen))
     if told > 0 and (lead in ("#", "share") or ("physics" in wanted and lead not in _OTHERWISE)):
         return True
-    return told > 1 and lead not in _OTHERWISE
+    return told > 1 and lead not in _OTHERWISE and _OTHERS.isdisjoint(wanted)
 
 
 def _numbers(flat: str, tokens: list[str], numbers: int, seen: set[str], asked: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ HEAD_CHARS, TAIL_CHARS = 300, 250  # what is looked at: a prompt says what it wa
 OPTION_CHARS = 1200  # how far from the end options may begin
 
 _ASCII = {code: chr(code) for code in range(128)}  # a table without gaps is several times faster
-_PLAIN = _ASCII | str.maketrans("’#@", "'  ")
+_PLAIN = _ASCII | str.maketrans("’#@？。：，；", "'  ?.:,;")
 _DIGITS = _ASCII | str.maketrans("0123456789", "##########")
 _MASK = _PLAIN | str.maketrans("0123456789", "##########")
 _YEAR = re.compile(r"(?:1[5-9]|20)\d\d(?<![\d.,$]....)(?![\d.,%]*\d|[\u4e00-\u9fff](?<!年))")
@@ -32,7 +32,7 @@ _FRACTION = re.compile(r"/(?<=[^a-z/]#.)#(?!/)")
 _EQUATION = re.compile(r"[=<>≤≥](?:(?<=[^a-z_'][a-z#)].)|(?<=[^a-z_'][a-z#)] .))=? ?-?\(*(?:#|[a-z](?![a-z_(.\[']))")
 _SUM = re.compile(r"[+-](?:(?<=[^a-z_'][b-hj-z)].)|(?<=[^a-z_'][b-hj-z)] .)) ?\(?(?:#|[b-hj-z](?![a-z_']))")
 _COMMAND = re.compile(r"\\[a-z(\[{]")
-_FORMULA = re.compile(r"\$[^$\n]{0,80}?[=^\\_+<>(|{-][^$\n]*\$|\$-?[a-z]\$")
+_FORMULA = re.compile(r"\$[^$\n]{0,60}?[=^\\_+<>(|{-][^$\n]{0,80}\$|\$-?[a-z]\$")
 _LETTER = re.compile(r"\$-?[a-z]\$")
 _APPLIED = re.compile(r"\((?<=[^a-z_.][a-z].)[a-z#](?:, ?[a-z#])*\)")
 _FORMULA_SIGN = re.compile("[√∑∫π≤≥²³∞×÷°∠∈−△]")
@@ -41,6 +41,7 @@ _SNAKE = re.compile(r"_(?<=[a-z]{2}.)(?<!how.)[a-z]{2}")
 _STATEMENT = re.compile(
     r"\n\s*(?:def |return|if |for |while |import |from |class |public |int |let |const |var |function )[^\n]*[:;{(]"
 )
+_FIGURE = re.compile(r"\[asy\].*?(?:\[/asy\]|$)", re.S)  # a drawing in the middle of a problem
 _INLINE = re.compile(r"(?<!`)`[^`\n]+`(?!`)")
 _FENCE = re.compile(r"```(?!json|[^a-z\n]|$)[a-z+]*\n")
 
@@ -57,12 +58,15 @@ _CODE = (
     ("/", "/*", "</*>"),
     ("[", "[#, ", "<[#, >"),
     ("[", "[]", "<[]>"),
+    ('"', '": ', '<"x": >'),
     (">", "</", "<tag>"),
 )
 
 
 def read_part(prompt: str) -> str:
     """What is read of a prompt: of a long one the beginning, and the end of what stands before the options."""
+    if "[asy]" in prompt:
+        prompt = _FIGURE.sub(" ", prompt[:4000])
     if len(prompt) <= HEAD_CHARS + TAIL_CHARS:
         return without_options(prompt)
     head = without_options(prompt[:HEAD_CHARS])
@@ -77,7 +81,9 @@ def flattened(prompt: str) -> str:
     if "c#" in text or "c++" in text:
         text = text.replace("c#", "csharp").replace("c++", "cpp")
     if "\\" in text:
-        text = text.replace("\\boxed", "").replace("{array}", "")  # an answer format, and no array
+        text = (
+            text.replace("\\boxed", "").replace("{array}", "").replace("\\section", "")
+        )  # an answer format, and no array
     if "json " in text:
         text = _JSON.sub("json", text)
     flat = text.translate(_MASK)
@@ -112,7 +118,7 @@ def formulas(flat: str, plain: bool) -> list[str]:
     if "\\" in flat and _COMMAND.search(flat):
         marks.append("<\\command>")
     likely = marks or "=" in flat or "^" in flat or "_" in flat or "(" in flat
-    if "$" in flat and (_FORMULA if likely else _LETTER).search(flat):
+    if "$" in flat and ("$$" in flat or (_FORMULA if likely else _LETTER).search(flat)):
         marks.append("<$x$>")
     if not marks:
         padded = f" {flat}"
@@ -145,7 +151,9 @@ def code(flat: str) -> list[str]:
             marks.append("<snake_case>")
     if "`" in flat and _INLINE.search(flat):
         marks.append("<`x`>")
-    if "\n" in flat and _STATEMENT.search(flat):
+    if ("\n" in flat or flat.lstrip().startswith(("def ", "class ", "function ", "import "))) and _STATEMENT.search(
+        f"\n{flat}"
+    ):
         marks.append("<statement>")
     if "```" in flat and _FENCE.search(flat):
         marks.append("<code fence>")
