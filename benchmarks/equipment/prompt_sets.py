@@ -16,8 +16,15 @@ They are read from a folder that a person has filled with files of these reposit
     naturalcodebench  THUDM/NaturalCodeBench             problems/ncb_<language>_<en, zh>.jsonl
     self_instruct     yizhongw/self-instruct             human_eval/user_oriented_instructions.jsonl
 
-The first five (`LOOKED_AT`) were looked at while the classifier was written; the last five (`OPENED_ONCE`) were chosen
-by name before, and opened once, when it was done.
+    wizardlm          nlpxucan/WizardLM                  WizardLM/data/WizardLM_testset.jsonl
+    theoremqa         TIGER-AI-Lab/TheoremQA             theoremqa_test.json
+    m_ifeval          shisa-ai/M-IFEval                  data/<es, fr>_input_data.jsonl
+    codeapex          APEXLAB/CodeApex                   CodeGeneration/data/code_generate_problems_<en, zh>.json
+    com2sense         PlusLabNLP/Com2Sense               data/dev.json
+
+The first five (`LOOKED_AT`) were looked at while the classifier was written; the second five (`OPENED_ONCE`) were
+chosen by name before, and opened when it was done. Two and a half of them fell short of the mark at first sight, and it
+was mended by their kinds; so five more (`OPENED_LAST`) were chosen by name before that, and opened once, at the end.
 
 The kind of a row is that of its set where the set is of one kind, and else by what the row asks for: a program (to
 write, repair, explain or run in one's head) is coding, a quantity or a proof is mathematics, anything else is
@@ -51,7 +58,7 @@ def objects(path: Path) -> list[dict[str, Any]]:
     """The objects of a JSON array, or of a file with one a line; none where the file is absent."""
     if not path.is_file():
         return []
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8-sig")
     if text.lstrip().startswith("["):
         return json.loads(text)
     # not splitlines: texts hold other line ends within a line
@@ -193,6 +200,58 @@ def self_instruct(root: Path) -> list[Prompt]:
     return found
 
 
+# --- opened last -----------------------------------------------------------------------------------------------------
+
+# labelled by reading the rows, before the classifier had seen them
+WIZARD_KINDS = {
+    **{str(n): MATH for n in (*range(1, 20), 73, 79, 81, 85, 87, 113, 203, 205, 207)},
+    **{
+        str(n): CODING
+        for n in (*range(20, 38), *range(57, 66), 84, 86, *range(88, 106), 214)
+    },
+}  # fmt: skip
+
+
+def wizardlm(root: Path) -> list[Prompt]:
+    """The test set of WizardLM: 29 skills, in three languages, from simple to "evolved"."""
+    rows = objects(root / "wizardlm/WizardLM/data/WizardLM_testset.jsonl")
+    return [Prompt("", str(r["idx"]), r["Instruction"], WIZARD_KINDS.get(str(r["idx"]), COMMONSENSE)) for r in rows]
+
+
+def theoremqa(root: Path) -> list[Prompt]:
+    """Questions of university mathematics, physics, finance and computer science that a theorem answers."""
+    rows = objects(root / "theoremqa/theoremqa_test.json")
+    return [Prompt(r["field"], r["id"], r["Question"], MATH) for r in rows]
+
+
+def m_ifeval(root: Path) -> list[Prompt]:
+    """IFEval's kind of prompts, written in Spanish and in French: all ask for a text that keeps rules."""
+    found = []
+    for part in ("es", "fr"):
+        rows = objects(root / f"m_ifeval/data/{part}_input_data.jsonl")
+        found += [Prompt(part, str(r["key"]), r["prompt"], COMMONSENSE) for r in rows]
+    return found
+
+
+def codeapex(root: Path) -> list[Prompt]:
+    """Programming problems of students, in English and Chinese: the description with the function to be written."""
+    found = []
+    for part in ("en", "zh"):
+        rows = objects(root / f"codeapex/CodeGeneration/data/code_generate_problems_{part}.json")
+        found += [
+            Prompt(part, str(r["id"]), f"{r['problem_description']}\n\n{r['function_declaration']}", CODING)
+            for r in rows
+        ]
+    return found
+
+
+def com2sense(root: Path) -> list[Prompt]:
+    """Statements that are plausible or not, every second one in a question with an answer format."""
+    frames = ("{}", "Is the following statement plausible? Answer with True or False.\n{}\nAnswer:")
+    rows = objects(root / "com2sense/data/dev.json")
+    return [Prompt("", r["id"], frames[i % 2].format(r["sent"]), COMMONSENSE) for i, r in enumerate(rows)]
+
+
 # --- families --------------------------------------------------------------------------------------------------------
 
 LOOKED_AT: dict[str, Callable[[Path], list[Prompt]]] = {
@@ -208,6 +267,14 @@ OPENED_ONCE: dict[str, Callable[[Path], list[Prompt]]] = {
     "CREAK": creak,
     "NaturalCodeBench": naturalcodebench,
     "Self-Instruct": self_instruct,
+}
+
+OPENED_LAST: dict[str, Callable[[Path], list[Prompt]]] = {
+    "WizardLM": wizardlm,
+    "TheoremQA": theoremqa,
+    "M-IFEval": m_ifeval,
+    "CodeApex": codeapex,
+    "Com2Sense": com2sense,
 }
 
 # family -> "part/id" of each row that is not counted, and why
@@ -235,6 +302,15 @@ SET_ASIDE: dict[str, dict[str, str]] = {
         f"/{TASK}226": "the CSS code of a colour",
         f"/{TASK}243": "in which language some code is written",
     },
+    "WizardLM": {
+        "/66": "whether to store passwords as plain text",
+        "/69": "an overview of tools for virtual machines",
+        "/70": "how to train a language model",
+        "/74": "which cakes to buy for a budget",
+        "/75": "how to arrange books in proportion",
+        "/204": "the formulas for speed and velocity",
+    },
+    "M-IFEval": {"fr/179": "how to solve a quadratic equation"},
 }
 
 
