@@ -2,7 +2,7 @@
 
     python benchmarks/classify.py --data-root DIR           # DIR/gsm8k/test.jsonl, DIR/mbpp/mbpp.jsonl, ...
     python benchmarks/classify.py --data-root DIR --quick   # the same without learning anew for "set left out"
-    python benchmarks/classify.py --prompts-root DIR        # fifteen families of other prompts: equipment/prompt_sets.py
+    python benchmarks/classify.py --prompts-root DIR        # families of other prompts, see equipment/prompt_sets.py
 
 Per set: accuracy on the half that is held out (by a hash of the prompt), accuracy of weights learned without any row of
 that set, accuracy of a naive list of substrings, and microseconds a prompt (each prompt timed on its own, best of five
@@ -12,9 +12,10 @@ mean and median, on every set.
 Per family: accuracy over all rows but those set aside (at most 3 %, listed with their reason). No weight was learned
 from any of them. Five were looked at while the classifier was written: LLM-Adapters, MT-Bench, IFEval, BIG-Bench Hard,
 Qwen2.5-Math. Five were chosen by name before, and opened when it was done: SciBench, AGIEval, CREAK, NaturalCodeBench,
-Self-Instruct; three of them fell short at first sight (`FIRST_SIGHT`), and it was mended by their kinds. So five more
-were chosen by name, and opened once, after that: WizardLM, TheoremQA, M-IFEval, CodeApex, Com2Sense. The mark: at least
-97 % of each family.
+Self-Instruct; three fell short of the mark at first sight, and it was mended by their kinds. So five more were chosen
+by name, and opened after that: WizardLM, TheoremQA, M-IFEval, CodeApex, Com2Sense, with which it went the same way.
+Four were opened when nothing was to be mended any more: MHPP, ClassEval, CODAH, M-IFEval in Japanese. `FIRST_SIGHT` are
+the figures of the version that saw a family first. The mark: at least 97 % of each family.
 """
 
 from __future__ import annotations
@@ -36,6 +37,11 @@ import learn_classifier as learner
 import prompt_sets
 
 ACCURACY_MARK, MICROSECONDS_MARK = 0.97, 50.0
+
+FIRST_SIGHT = {
+    "SciBench": 0.990, "AGIEval": 0.967, "CREAK": 0.996, "NaturalCodeBench": 0.850, "Self-Instruct": 0.878,
+    "WizardLM": 0.934, "TheoremQA": 0.885, "M-IFEval": 0.951, "CodeApex": 0.711, "Com2Sense": 0.990,
+}  # fmt: skip
 
 # What one writes first: a word list per kind, looked for as substrings, first list that hits wins.
 NAIVE = (
@@ -63,18 +69,20 @@ def microseconds(prompts: list[str], rounds: int = 5) -> list[float]:
 
 def print_families(root: Path, wrong_rows: int) -> tuple[bool, dict[str, dict[str, float]]]:
     """Accuracy per family, and with `wrong_rows` that many wrong rows of each part of it."""
-    print(f"{'family':20} {'':12} {'rows':>6} {'aside':>6} {'accuracy':>9} {'naive':>7}")
+    print(f"{'family':20} {'':12} {'rows':>6} {'aside':>6} {'accuracy':>9} {'first':>7} {'naive':>7}")
     result = {}
     for seen, which in (
         ("looked at", prompt_sets.LOOKED_AT), ("opened once", prompt_sets.OPENED_ONCE),
-        ("opened last", prompt_sets.OPENED_LAST),
+        ("opened last", prompt_sets.OPENED_LAST), ("opened after", prompt_sets.OPENED_AFTER),
     ):  # fmt: skip
         for name, rows in prompt_sets.families(root, which).items():
             kinds = [str(classify_task(row.text)) for row in rows]
             right = sum(kind == row.kind for kind, row in zip(kinds, rows, strict=True)) / len(rows)
             plain = sum(naive(row.text) == row.kind for row in rows) / len(rows)
             aside = len(prompt_sets.SET_ASIDE.get(name, {}))
-            print(f"{name:20} {seen:12} {len(rows):6} {aside:6} {right:9.1%} {plain:7.1%}")
+            print(
+                f"{name:20} {seen:12} {len(rows):6} {aside:6} {right:9.1%} {FIRST_SIGHT.get(name, right):7.1%} {plain:7.1%}"
+            )
             if aside > 0.03 * (len(rows) + aside):
                 raise ValueError(f"{aside} rows of {name} are set aside: more than 3 %.")
             result[name] = {"rows": len(rows), "aside": aside, "accuracy": round(right, 4), "naive": round(plain, 4)}

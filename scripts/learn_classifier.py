@@ -245,7 +245,7 @@ MARKS_OF_MATH = (
 )  # fmt: skip
 MARKS_OF_CODING = (
     "<();>", "<) {>", "<->>", "<=>>", "<==>", "<doctest>", "<docstring>", "</*>", "<[#, >", "<[]>", '<"x": >', "<tag>",
-    "<call()>", "<snake_case>", "<statement>", "<code fence>", "<SQL>", "<`x`>", "<programs ",
+    "<call()>", "<snake_case>", "<statement>", "<declaration>", "<code fence>", "<SQL>", "<`x`>", "<programs ",
 )  # fmt: skip
 
 

@@ -34,7 +34,7 @@ FOR_CODING = frozenset(
 )  # fmt: skip
 
 _FORMAL = frozenset(("calculus", "algebra", "function-of-x", "higher-math"))  # hardly said outside of mathematics
-_ASKS = frozenset(("calculate", "prove"))  # ask for a quantity wherever they stand
+_ASKS = frozenset(("calculate",))  # asks for a quantity wherever it stands
 _QUANTITIES = _FORMAL | {"how-many", "how-much", "how-far", "quantity", "amount", "of", "unit", "money", "geometry",
                          "integers", "calculate"}  # fmt: skip
 _TOLD = frozenset(("how-many", "how-much", "evaluate"))
@@ -46,13 +46,15 @@ _LEFT_OPEN = frozenset(("is", "are", "be", "was", "were", "will", "would", "by",
                         "equals", "equal", "approximately", "about", "than", "the", "a", "an"))  # fmt: skip
 _QUESTIONS = frozenset(("what", "how_many", "how_much", "how_long", "how_far", "in", "at"))
 _CONVERTED = frozenset(("unit", "quantity", "integers", "algebra"))
-_FOUND = FOR_MATH - {"#", "share", "trade", "money"}  # what a quantity that is to be found has to do with
+_FINDS = frozenset(("find", "prove"))
+_FOUND = FOR_MATH - {"#", "share", "trade", "money", "prove"}  # what a quantity that is to be found has to do with
 _MEASURES = frozenset(("unit", "money", "days"))  # behind a number, they are told and not asked
 _PLAIN_PROGRAMS = frozenset(("implement", "program", "in-a-language"))  # mean a program without any other sign
 _IN_A_LANGUAGE = frozenset(("implement", "in-a-language"))  # mean one whatever is asked
 _OF_MATHEMATICS = frozenset(("calculus", "function-of-x"))  # what a function of mathematics is for
 # No code when alone: names of mathematics, arrows, and what marks up a text look like it.
 _LIKE_CODE = frozenset(("<call()>", "<snake_case>", "<->>", "<=>>", "<tag>"))
+_PLAIN_CODE = frozenset(("<declaration>", "<SQL>", "<docstring>", "<doctest>", "<code fence>"))
 _YES_OR_NO = frozenset(("is", "are", "was", "were", "do", "does", "did", "can", "could", "would", "should", "will",
                         "has", "have"))  # fmt: skip
 _NO_QUANTITY = frozenset(("why-who", "who", "happen"))
@@ -150,10 +152,14 @@ def features(prompt: str, known: Lexicon) -> set[str | tuple[str, str]]:
         and not _QUANTITIES.isdisjoint(wanted)
         and (_IN_A_LANGUAGE.isdisjoint(seen) and (plain or "language" not in seen))
     )
-    for_program = not asks_quantity and _is_for_program(thing, seen, formulas, of_mathematics)
+    for_program = not _PLAIN_CODE.isdisjoint(code) or (
+        not asks_quantity and _is_for_program(thing, seen, formulas, of_mathematics)
+    )
 
     found: set[str | tuple[str, str]] = set(code)
     shut: frozenset[str] = frozenset()
+    if lead in ("#", "share") and question[0] != "what":
+        lead = ""
     is_told = ". " in spoken or lead in ("#", "share") or question[:1] == ["if"]
     told = numbers if is_told or "physics" in wanted else 0
     if numbers and "convert" in seen and not _CONVERTED.isdisjoint(seen):
@@ -247,7 +253,7 @@ def _asks_for_a_quantity(seen: set[str], wanted: set[str], lead: str, told: int,
         return False
     if not (_QUANTITIES.isdisjoint(wanted) and _ASKS.isdisjoint(seen)):
         return True
-    if "find" in seen and not _FOUND.isdisjoint(seen):
+    if not (_FINDS.isdisjoint(seen) or _FOUND.isdisjoint(seen)):
         return True
     if not question:
         return not _FORMAL.isdisjoint(seen) or (told > 0 and not _TOLD.isdisjoint(seen))

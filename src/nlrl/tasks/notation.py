@@ -36,7 +36,14 @@ _FORMULA = re.compile(r"\$[^$\n]{0,60}?[=^\\_+<>(|{-][^$\n]{0,80}\$|\$-?[a-z]\$"
 _LETTER = re.compile(r"\$-?[a-z]\$")
 _APPLIED = re.compile(r"\((?<=[^a-z_.][a-z].)[a-z#](?:, ?[a-z#])*\)")
 _FORMULA_SIGN = re.compile("[√∑∫π≤≥²³∞×÷°∠∈−△]")
-_CALL = re.compile(r"\((?<=[a-z_]{3}.)[^)]*\)")
+_CALL = re.compile(
+    r"\((?<=[a-z_]{3}.)(?<!sin.)(?<!cos.)(?<!tan.)(?<!log.)(?<!exp.)(?<!det.)(?<!var.)(?<!cov.)(?<!gcd.)(?<!lcm.)"
+    r"(?<!phi.)(?<!max.)(?<!min.)(?<!lim.)(?<!sqrt.)[^)]*\)"
+)  # names of mathematics call nothing
+_DECLARATION = re.compile(
+    r"\n[ \t]*(?:[a-z_<>*&:,\[\]]+[ \t]+){0,4}(?:int|void|double|float|bool|boolean|string|char|long|auto|func|def|fn|"
+    r"vector<[^\n(]{1,40}>|list<[^\n(]{1,40}>|pair<[^\n(]{1,40}>)[\[\]*& \t]+[a-z_#]+\("
+)
 _SNAKE = re.compile(r"_(?<=[a-z]{2}.)(?<!how.)[a-z]{2}")
 _STATEMENT = re.compile(
     r"\n\s*(?:def |return|if |for |while |import |from |class |public |int |let |const |var |function )[^\n]*[:;{(]"
@@ -149,6 +156,8 @@ def code(flat: str) -> list[str]:
             marks.append("<call()>")
         if "_" in flat and _SNAKE.search(flat):
             marks.append("<snake_case>")
+    if "(" in flat and _DECLARATION.search(f"\n{flat}"):
+        marks.append("<declaration>")
     if "`" in flat and _INLINE.search(flat):
         marks.append("<`x`>")
     if ("\n" in flat or flat.lstrip().startswith(("def ", "class ", "function ", "import "))) and _STATEMENT.search(
