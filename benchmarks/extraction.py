@@ -242,6 +242,8 @@ def try_wrong(
     changed = (gold.wrong_plain if frame.plain else gold.wrong) or tuple(
         pair.changed for pair in false_equal.variants("", spelled) if pair.id not in known
     )
+    # an approximation is not read where the exact value stands before it: there a changed digit of it changes nothing
+    changed = tuple(wrong for wrong in changed if exact_part(wrong) != exact_part(spelled))
     others = [draw.choice(changed)] if changed else []
     other = draw.choice(group).spelling(frame)
     if not default_equivalence().equal_sync(spelled, other):
@@ -254,6 +256,11 @@ def try_wrong(
         if taken and digest(spelled, text) not in known:
             count.taken += 1
             keep(count, "taken", frame, tail, spelled, text, answer)
+
+
+def exact_part(answer: str) -> str:
+    """What stands before a sign of approximation."""
+    return re.split(r"\\approx|≈", answer)[0]
 
 
 def keep(count: Count, what: str, frame: Frame, tail: str, gold: str, text: str, answer: str | None) -> None:
