@@ -39,7 +39,7 @@ ALLOWED = Path(__file__).parent / "data" / "false_equal_allowed.jsonl"
 MAX_PLAIN = 1_000
 MAX_LENGTH = 300
 VARIANTS = (1, 2, 2, 3)  # how many copies an answer gets, drawn from these
-QUICK_PAIRS_ALONE = 400
+QUICK_PAIRS_ALONE = 60
 
 
 @dataclass(frozen=True)
