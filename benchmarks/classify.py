@@ -14,8 +14,8 @@ from any of them. Five were looked at while the classifier was written: LLM-Adap
 Qwen2.5-Math. Five were chosen by name before, and opened when it was done: SciBench, AGIEval, CREAK, NaturalCodeBench,
 Self-Instruct; three fell short of the mark at first sight, and it was mended by their kinds. So five more were chosen
 by name, and opened after that: WizardLM, TheoremQA, M-IFEval, CodeApex, Com2Sense, with which it went the same way.
-Four were opened when nothing was to be mended any more: MHPP, ClassEval, CODAH, M-IFEval in Japanese. `FIRST_SIGHT` are
-the figures of the version that saw a family first. The mark: at least 97 % of each family.
+Four were opened at the very end: MHPP, ClassEval, CODAH, M-IFEval in Japanese (one word was taken out after that).
+`FIRST_SIGHT` are the figures of the version that saw a family first. The mark: at least 97 % of each family.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ ACCURACY_MARK, MICROSECONDS_MARK = 0.97, 50.0
 FIRST_SIGHT = {
     "SciBench": 0.990, "AGIEval": 0.967, "CREAK": 0.996, "NaturalCodeBench": 0.850, "Self-Instruct": 0.878,
     "WizardLM": 0.934, "TheoremQA": 0.885, "M-IFEval": 0.951, "CodeApex": 0.711, "Com2Sense": 0.990,
+    "MHPP": 1.0, "ClassEval": 1.0, "CODAH": 1.0, "M-IFEval ja": 0.930,
 }  # fmt: skip
 
 # What one writes first: a word list per kind, looked for as substrings, first list that hits wins.
@@ -80,9 +81,8 @@ def print_families(root: Path, wrong_rows: int) -> tuple[bool, dict[str, dict[st
             right = sum(kind == row.kind for kind, row in zip(kinds, rows, strict=True)) / len(rows)
             plain = sum(naive(row.text) == row.kind for row in rows) / len(rows)
             aside = len(prompt_sets.SET_ASIDE.get(name, {}))
-            print(
-                f"{name:20} {seen:12} {len(rows):6} {aside:6} {right:9.1%} {FIRST_SIGHT.get(name, right):7.1%} {plain:7.1%}"
-            )
+            first = f"{FIRST_SIGHT[name]:.1%}" if name in FIRST_SIGHT else "-"
+            print(f"{name:20} {seen:12} {len(rows):6} {aside:6} {right:9.1%} {first:>7} {plain:7.1%}")
             if aside > 0.03 * (len(rows) + aside):
                 raise ValueError(f"{aside} rows of {name} are set aside: more than 3 %.")
             result[name] = {"rows": len(rows), "aside": aside, "accuracy": round(right, 4), "naive": round(plain, 4)}

@@ -30,7 +30,7 @@ They are read from a folder that a person has filled with files of these reposit
 The first five (`LOOKED_AT`) were looked at while the classifier was written; the second five (`OPENED_ONCE`) were
 chosen by name before, and opened when it was done. Two and a half of them fell short of the mark at first sight, and it
 was mended by their kinds; so five more (`OPENED_LAST`) were chosen by name, and opened after that, with which it went
-the same way. `OPENED_AFTER` are four that were opened once, when nothing was to be mended any more.
+the same way. `OPENED_AFTER` are four that were opened once, at the very end.
 
 The kind of a row is that of its set where the set is of one kind, and else by what the row asks for: a program (to
 write, repair, explain or run in one's head) is coding, a quantity or a proof is mathematics, anything else is

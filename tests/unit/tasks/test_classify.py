@@ -342,10 +342,11 @@ def test_case_of_plain_words_and_outer_spaces_change_nothing(prompt, space):
     assert classify_task(space + prompt) == classify_task(prompt) or "\n" in space
 
 
+@pytest.mark.alone
 def test_a_huge_prompt_costs_no_more_than_a_long_one():
     huge = "Why do people like the sea? " * 400_000  # 11 MB
     best = min(_seconds(huge) for _ in range(5))
-    assert best < 0.01, best
+    assert best < 0.05, best
     assert classify_task(huge) == "commonsense"
 
 
