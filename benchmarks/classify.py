@@ -14,7 +14,7 @@ from any of them. Five were looked at while the classifier was written: LLM-Adap
 Qwen2.5-Math. Five were chosen by name before, and opened when it was done: SciBench, AGIEval, CREAK, NaturalCodeBench,
 Self-Instruct; three fell short of the mark at first sight, and it was mended by their kinds. So five more were chosen
 by name, and opened after that: WizardLM, TheoremQA, M-IFEval, CodeApex, Com2Sense, with which it went the same way.
-Four were opened at the very end: MHPP, ClassEval, CODAH, M-IFEval in Japanese (one word was taken out after that).
+Four were opened at the very end: MHPP, ClassEval, CODAH, M-IFEval in Japanese (two words were taken out after that).
 `FIRST_SIGHT` are the figures of the version that saw a family first. The mark: at least 97 % of each family.
 """
 

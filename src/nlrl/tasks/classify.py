@@ -4,7 +4,7 @@
 >>> kind
 'math'
 >>> kind.evidence[:2]
-[('<# op #>', 1.69), ('#', 1.52)]
+[('?#', 1.4), ('<# op #>', 1.21)]
 
 A prompt becomes a set of readable features (`nlrl.tasks.evidence`). Each has one weight per class; the class with the
 largest sum wins, and without evidence it is commonsense. The concepts of words are written by hand, the weights are a

@@ -10,6 +10,7 @@ import re
 
 HEAD_CHARS, TAIL_CHARS = 300, 250  # what is looked at: a prompt says what it wants at its start or at its end
 OPTION_CHARS = 1200  # how far from the end options may begin
+FIGURE_CHARS = 4000  # of longer prompts, drawings are read like text
 
 _ASCII = {code: chr(code) for code in range(128)}  # a table without gaps is several times faster
 _PLAIN = _ASCII | str.maketrans("’#@？。：，；", "'  ?.:,;")
@@ -72,8 +73,8 @@ _CODE = (
 
 def read_part(prompt: str) -> str:
     """What is read of a prompt: of a long one the beginning, and the end of what stands before the options."""
-    if "[asy]" in prompt:
-        prompt = _FIGURE.sub(" ", prompt[:4000])
+    if len(prompt) < FIGURE_CHARS and "[asy]" in prompt:
+        prompt = _FIGURE.sub(" ", prompt)
     if len(prompt) <= HEAD_CHARS + TAIL_CHARS:
         return without_options(prompt)
     head = without_options(prompt[:HEAD_CHARS])
