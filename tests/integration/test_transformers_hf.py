@@ -745,7 +745,8 @@ def failing(model, when):
     """The real network, but `when(rows, cached tokens)` decides which forward passes fail, and how."""
 
     def check(_module, _args, kwargs):
-        if error := when(kwargs["input_ids"].shape[0], kwargs["past_key_values"].get_seq_length()):
+        cached = kwargs[model._network.cache_name].get_seq_length()
+        if error := when(kwargs["input_ids"].shape[0], cached):
             raise error
 
     hook = model._network.model.register_forward_pre_hook(check, with_kwargs=True)

@@ -67,7 +67,9 @@ class Network:
     def __init__(self, model: Any):
         self.model = model
         accepted = inspect.signature(model.forward).parameters
-        if "past_key_values" not in accepted or model.config.is_encoder_decoder:
+        # transformers 5.24 calls it `cache`; before, and in code that a checkpoint brings along, it is `past_key_values`
+        self.cache_name = next((name for name in ("cache", "past_key_values") if name in accepted), None)
+        if self.cache_name is None or model.config.is_encoder_decoder:
             raise ModelError(
                 f"{type(model).__name__} is not a causal language model with a key-value cache. Only those work here."
             )
@@ -83,7 +85,7 @@ class Network:
         """Append the tokens to the cache; logits (R, last, V) of the last positions."""
         ids = torch.tensor(ids_RT, dtype=torch.long, device=self.model.device)
         keep = {"logits_to_keep": last} if self._keeps else {}  # or a chunk's logits alone: 256 x 150,000 floats
-        out = self.model(input_ids=ids, past_key_values=cache, use_cache=True, return_dict=True, **keep)
+        out = self.model(input_ids=ids, use_cache=True, return_dict=True, **{self.cache_name: cache}, **keep)
         return out.logits[:, -last:].float()
 
     @contextmanager
