@@ -67,7 +67,7 @@ class Network:
     def __init__(self, model: Any):
         self.model = model
         accepted = inspect.signature(model.forward).parameters
-        # transformers 5.24 calls it `cache`; before, and in code that a checkpoint brings along, it is `past_key_values`
+        # `cache` since transformers 5.24; before, and in code that a checkpoint brings along, `past_key_values`
         self.cache_name = next((name for name in ("cache", "past_key_values") if name in accepted), None)
         if self.cache_name is None or model.config.is_encoder_decoder:
             raise ModelError(
