@@ -41,7 +41,8 @@ SIZES = {  # smaller than the defaults, for the sake of time
     "dvts": "n=4, width=2", "early_stopping": "n=8, window=2", "finish_order": "n=8, wave=4",
     "lookahead_search": "n=4, width=2",
     "mcts": "n=4, wave=2, width=2", "probe_gate": "every=4, hold=2",
-    "revisions": "n=4", "self_consistency": "n=4",    "umpire": "n=8", "until_good": "n=4",
+    "revisions": "n=4", "self_consistency": "n=4", "umpire": "n=8", "until_good": "n=4",
+    "weighted_vote": "n=4",
 }  # fmt: skip
 CONTINUE = (*STEPWISE, "probe_gate")  # a started answer; probe_gate does without where it must
 QUICK = ("auto", "beam_search", "best_of_n", "direct", "self_consistency")

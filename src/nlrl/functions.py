@@ -53,8 +53,9 @@ def best_of_n_generate(
     sampling: Sampling | None = None,
     bank: Bank | None = None,
 ) -> Answer:
-    """n attempts, the best by `reward_model`: a verifier, its registered name, or a function of (prompt, text)."""
-    return _run(f"best_of_n(n={n})", prompt, model, tokenizer, reward_model, budget, sampling, bank)
+    """n attempts, the one that `reward_model` scores highest: a verifier, its registered name, or a function of
+    (prompt, text). For the answer with the largest sum of scores use `solve("weighted_vote(n=8)", ...)`."""
+    return _run(f"best_of_n(n={n}, select=best)", prompt, model, tokenizer, reward_model, budget, sampling, bank)
 
 
 def self_refine(

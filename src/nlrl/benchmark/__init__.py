@@ -1,6 +1,6 @@
 """Measure: run strategies over problems, record everything, and say how sure the figures are.
 
-    run = await run_benchmark(RunConfig(strategies=("direct", "best_of_n(n=8)"), samples=16), model, problems,
+    run = await run_benchmark(RunConfig(strategies=("direct", "weighted_vote(n=8)"), samples=16), model, problems,
                               bank=Bank("samples.db"), out_dir="runs/first")
     nlrl.benchmark.report.report("runs/first")
 

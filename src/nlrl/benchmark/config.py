@@ -31,7 +31,7 @@ CONFIG, RECORDS, SUMMARY = "config.json", "records.jsonl", "summary.json"
 class RunConfig:
     """The settings of a run.
 
-    strategies   what is compared, each as one string such as "best_of_n(n=8)"; kept in canonical form
+    strategies   what is compared, each as one string such as "weighted_vote(n=8)"; kept in canonical form
     data, model  how the user named them; for people
     budget       per problem and strategy; the panel is not under it
     samples      size of the panel: attempts per problem drawn first and graded, which the strategies then share.

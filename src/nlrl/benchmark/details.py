@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from nlrl.benchmark.records import PANEL, Attempt, Record
+from nlrl.strategies import todays_name
 
 MOST_BYTES = 20_000_000  # of details: a browser opens that without a pause
 _PREVIEW = 1000  # characters of a question that the list can search
@@ -47,7 +48,7 @@ def problem_index(records: Sequence[Record]) -> list[dict[str, Any]]:
     entries = []
     for group in _by_problem(records):
         p = group[0].problem
-        verdicts = [[r.strategy, _verdict(r)] for r in group if r.strategy != PANEL]
+        verdicts = [[todays_name(r.strategy), _verdict(r)] for r in group if r.strategy != PANEL]
         entries.append(
             {
                 "row": group[0].row,
@@ -129,7 +130,7 @@ def _run(record: Record, limits: _Limits, places: dict[Any, int], bodies: list[d
             }
         )
     return {
-        "strategy": record.strategy,
+        "strategy": todays_name(record.strategy),
         "answered": answer is not None,
         "verdict": "" if record.strategy == PANEL else _verdict(record),
         "value": _short(answer.value, 1000) if answer and answer.value is not None else None,

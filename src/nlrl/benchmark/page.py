@@ -17,9 +17,10 @@ from typing import Any
 
 from nlrl.benchmark.details import detail_scripts, in_script, problem_index
 from nlrl.benchmark.records import PANEL, Record
-from nlrl.benchmark.report import CURVE_NAMES, gain, percent, second_look
+from nlrl.benchmark.report import CURVE_NAMES, curve_notes, gain, percent, second_look
 from nlrl.benchmark.summary import DomainSummary, PanelSummary, StrategySummary, Summary
 from nlrl.core import MissingExtra, Verdict
+from nlrl.strategies import todays_name
 
 _Group = tuple[str, Sequence[Sequence[Any]], Sequence[bool]]  # its name, its rows, and which of them to mark
 
@@ -156,7 +157,7 @@ def _curves(summary: Summary) -> str:
     if not groups:
         return ""
     table = _table("What k samples would reach", ("samples", "tokens", *(CURVE_NAMES[n] for n in names)), groups)
-    return table + '<p class="soft">pass@k is an oracle: it needs to know the answer.</p>'
+    return f'{table}<p class="soft">{escape(" ".join(curve_notes(summary)))}</p>'
 
 
 def _point(panel: PanelSummary, name: str, i: int) -> str:
@@ -219,7 +220,7 @@ def _failures(summary: Summary) -> str:
 
 def _filters(summary: Summary, records: Sequence[Record]) -> str:
     domains = list(dict.fromkeys(r.problem.domain for r in records))
-    names = list(dict.fromkeys(r.strategy for r in records if r.strategy != PANEL))
+    names = list(dict.fromkeys(todays_name(r.strategy) for r in records if r.strategy != PANEL))
     verdicts = [*Verdict, "failed"]
     return (
         '<form role="search" aria-label="Filter the problems">'

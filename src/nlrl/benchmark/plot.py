@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 _CURVES = {
     "pass": ({"light": "#777777", "dark": "#aaaaaa"}, "--", "pass@k (oracle: needs to know the answer)"),
     "majority": ({"light": "#0072B2", "dark": "#4aa3e0"}, "-", "majority vote of k"),
-    "best": ({"light": "#D55E00", "dark": "#ee7f33"}, "-", "best of k by verifier"),
+    "best": ({"light": "#D55E00", "dark": "#ee7f33"}, "-", "best of k: the highest scored attempt"),
+    "weighted": ({"light": "#7b3f9e", "dark": "#b487d6"}, "-", "vote of k weighted by scores"),
 }
 _POINTS = ["#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#F0E442", "#0072B2", "#D55E00", "#999999"]
 _MARKERS = "osD^vPX*"

@@ -1,6 +1,6 @@
 """The file a benchmark leaves behind: one JSON line per (problem, strategy), only ever appended to.
 
-    {"row":0,"problem":{"id":"3f0c...","question":"What is 17 + 25?",...},"strategy":"best_of_n(n=8)",...,"v":1}
+    {"row":0,"problem":{"id":"3f0c...","question":"What is 17 + 25?",...},"strategy":"weighted_vote(n=8)",...,"v":1}
 
 A line is written by one `write`, so a killed process leaves whole lines and at most one torn end, which is cut off
 when the run is resumed. A strategy that failed leaves a record with `error`; when it is run again, the later line

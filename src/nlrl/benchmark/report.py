@@ -27,8 +27,11 @@ CURVE_NAMES = {
     "pass": "pass@k",
     "majority": "majority@k",
     "best": "best-of-k",
-    "weighted": "weighted@k",
+    "weighted": "weighted vote@k",
 }
+# what `auto` scores with, by task type (see `nlrl.rewards.registry.AutoVerifier`); else the model's own certainty
+_SCORED_BY = {"coding": "public tests", "writing": "the constraints"}
+_CERTAINTY = "the model's own certainty"
 
 
 def report(
@@ -82,7 +85,7 @@ def tables(summary: Summary, *, width: int = 80) -> list[RenderableType]:
     if told := second_look(summary):
         notes.append(told)
     if any(d.panel for d in summary.domains):
-        notes.append("pass@k is an oracle: it needs to know the answer.")
+        notes += curve_notes(summary)
     parts.append(Text("\n".join(notes), style="dim"))
     if summary.failures:
         named = ", ".join(f"{count} x {name}" for name, count in sorted(summary.failures.items()))
@@ -136,6 +139,25 @@ def _curves(summary: Summary, *, wide: bool) -> RenderableType:
             table.add_row(f"  {k}", f"{panel.tokens[i]:,.0f}", *points)
         table.add_section()
     return table
+
+
+def curve_notes(summary: Summary) -> list[str]:
+    """What pass@k needs, and what the scores of the other curves are: a vote weighted by certainty must say so."""
+    notes = ["pass@k is an oracle: it needs to know the answer."]
+    if not any(d.panel and "best" in d.panel.curves for d in summary.domains):
+        return notes
+    scores = str(summary.run.get("verifier") or "auto")
+    if scores == "auto":
+        by: dict[str, list[str]] = {}
+        for name in (d.name for d in summary.domains if d.name != "all"):
+            by.setdefault(_SCORED_BY.get(name, _CERTAINTY), []).append(name)
+        scores = "; ".join(f"{score} ({', '.join(names)})" for score, names in by.items())
+        scores = scores or f"public tests, the constraints, else {_CERTAINTY}"
+    notes.append(
+        "best-of-k takes the one attempt with the highest score, weighted vote@k the answer with the largest sum "
+        f"of scores. Scores: {scores}."
+    )
+    return notes
 
 
 def _table(columns: Sequence[str], wide: bool) -> Table:

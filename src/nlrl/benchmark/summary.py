@@ -20,6 +20,7 @@ from nlrl.benchmark.estimators import best_of_k, majority_at_k, pass_at_k, weigh
 from nlrl.benchmark.intervals import Interval, bootstrap, calibration_error, mean_interval
 from nlrl.benchmark.records import PANEL, AnswerRecord, Attempt, Record, latest
 from nlrl.core import Verdict
+from nlrl.strategies import todays_name
 
 ALL = "all"
 
@@ -27,6 +28,7 @@ ALL = "all"
 class StrategySummary(msgspec.Struct, frozen=True):
     """One strategy on the problems of one domain; rates are in [0, 1], tokens are means per problem.
 
+    name         as it is called today; a record may have an older spelling
     problems     records; `judged` of them have a verdict, `failed` ended with an error, `abstained` could not be judged
     accuracy     right answers of the judged (what other harnesses call flexible)
     strict       right, and the answer stood where the prompt asked for it
@@ -181,7 +183,7 @@ def _strategy(name: str, records: Sequence[Record], one: Mapping[str, float] | N
         return float(np.mean(list(values)))
 
     return StrategySummary(
-        name=name,
+        name=todays_name(name),
         problems=len(records),
         judged=len(right),
         failed=sum(r.error is not None for r in records),

@@ -17,6 +17,7 @@ _CONFIDENCE = {
     "self_consistency": "the share of the attempts that reached this answer",
     "adaptive_consistency": "the share of the attempts behind this answer, times how sure it is that they lead",
     "best_of_n": "this answer's part of all the verifier's scores",
+    "weighted_vote": "this answer's part of all the verifier's scores",
     "self_refine": "the verifier's score of this answer",
 }
 

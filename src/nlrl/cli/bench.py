@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from nlrl.core import Model, Verifier
     from nlrl.language_rl.asking.policy import LanguagePolicy
 
-# What to compare when nothing is named: one attempt, a vote, and a verifier, on the same eight samples.
-_STRATEGIES = ("direct", "self_consistency(n=8)", "best_of_n(n=8)")
+# What to compare when nothing is named, on the same eight samples: one attempt, a vote, and by scores a weighted vote
+# and the one best.
+_STRATEGIES = ("direct", "self_consistency(n=8)", "weighted_vote(n=8)", "best_of_n(n=8, select=best)")
 _SAMPLES = 8
 
 
@@ -35,7 +36,7 @@ _SAMPLES = 8
     cls=Command,
     examples="""
         nlrl bench --data builtin:math --limit 10
-        nlrl bench --data gsm8k.jsonl --strategy direct --strategy "best_of_n(n=16)" --samples 16 --out runs/gsm8k
+        nlrl bench --data gsm8k.jsonl --strategy direct --strategy "weighted_vote(n=16)" --samples 16 --out runs/gsm8k
         nlrl bench --data builtin:coding --budget tokens=8k --model smollm2-135m
         nlrl bench --data builtin:math --model stochastic:0.6
         nlrl bench --data triviaqa.jsonl --second-look http://localhost:8000/v1#Qwen/Qwen2.5-7B-Instruct
@@ -50,7 +51,9 @@ _SAMPLES = 8
 @click.option("--prices", help="Of a server: money per million prompt and completion tokens, such as 0.15,0.60.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Directory of the run.  [default: runs/...]")
 @click.option("--policy-prompt", help="A policy.json of nlrl improve: how the model is asked.")
-@click.option("--verifier", default="auto", show_default=True, help="What scores the samples for best-of-k.")
+@click.option(
+    "--verifier", default="auto", show_default=True, help="What scores the samples for best-of-k and the weighted vote."
+)
 @click.option("--second-look", help="A model that is asked again where the grader's rules say no.  [default: none]")
 @click.option("--temperature", type=float, help="Randomness of the attempts.  [default: 0.8]")
 @click.option("--max-tokens", type=int, help="Most tokens of one attempt.  [default: 512]")

@@ -31,7 +31,7 @@ PICTURE, PAGE = "learning.png", "report.html"
     examples="""
         nlrl improve --data gsm8k.jsonl --iterations 4 --budget tokens=50k --out runs/gsm8k-policy
         nlrl improve --data builtin:commonsense --model qwen2.5-coder-0.5b --critic http://localhost:8000
-        nlrl improve --data questions.csv --reward-model judge --strategy "best_of_n(n=4)" --minibatch 12
+        nlrl improve --data questions.csv --reward-model judge --strategy "weighted_vote(n=4)" --minibatch 12
         nlrl improve --data builtin:math --model stochastic:0.6 --seeds 3
     """,
 )

@@ -1,7 +1,7 @@
 """A benchmark while it runs: how far, how right so far, how fast, how long still.
 
     ━━━━━━━━━━━━━━╸━━━━━━━━━  41/120  0:03:12 left   18,220 tokens, 52 generated/s
-    panel 0.48 (164)   self_consistency(n=8) 0.62 (13)   best_of_n(n=8) 0.77 (13)
+    panel 0.48 (164)   self_consistency(n=8) 0.62 (13)   weighted_vote(n=8) 0.77 (13)
 
 On a terminal that is one region, drawn over and over; elsewhere a line every few seconds. Everything goes to stderr.
 """

@@ -105,7 +105,7 @@ def serve(
     """Serve models behind the OpenAI API, with a strategy and a budget for every request.
 
     Clients need nothing but the address. They choose by the model's id (STRATEGY@MODEL, such as
-    "best_of_n(n=8)@MODEL" or "auto@MODEL"), by reasoning_effort, or by one object in the request:
+    "weighted_vote(n=8)@MODEL" or "auto@MODEL"), by reasoning_effort, or by one object in the request:
     {"nlrl": {"strategy": "...", "budget": {"tokens": 4000, "seconds": 10}}}. Prompts are never logged, and kept only
     as --texts says. The dashboard is at the server's own address, in a browser.
     """

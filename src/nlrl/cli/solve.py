@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from nlrl.core import Model
     from nlrl.tasks.classify import Classification
 
-# With a budget and no strategy: attempts until it is sure enough, or for programs, which cannot be voted on, the best
-# of eight; the budget cuts either short.
-_WITH_BUDGET = {TaskType.CODING: "best_of_n(n=8)", TaskType.WRITING: "best_of_n(n=8)"}
+# With a budget and no strategy: attempts until it is sure enough, or for programs, which no plain vote settles, eight
+# weighed by their tests; the budget cuts either short.
+_WITH_BUDGET = {TaskType.CODING: "weighted_vote(n=8)", TaskType.WRITING: "weighted_vote(n=8)"}
 _WITH_BUDGET_ELSE = "adaptive_consistency(n=16)"
 _WITHOUT_BUDGET = "direct"
 
@@ -55,7 +55,7 @@ class Ask:
     """,
 )
 @click.argument("question", nargs=-1, required=True)
-@click.option("-s", "--strategy", help="How to spend, such as best_of_n(n=8); see: nlrl strategies.")
+@click.option("-s", "--strategy", help="How to spend, such as weighted_vote(n=8); see: nlrl strategies.")
 @click.option("-b", "--budget", help="Limits, such as tokens=4k,calls=16,seconds=30,cost=0.05,flops=1e12.")
 @click.option("-m", "--model", envvar="NLRL_MODEL", help="A model; see: nlrl models list.  [env: NLRL_MODEL]")
 @click.option("--prices", help="Of a server: money per million prompt and completion tokens, such as 0.15,0.60.")
@@ -140,7 +140,9 @@ def with_verifier(strategy: str, verifier: str | None) -> str:
     if verifier is None:
         return str(spec)
     if "verifier" not in inspect.signature(run).parameters:
-        raise UserError(f"{spec.name} uses no verifier. Use best_of_n or self_refine, or leave --verifier out.")
+        raise UserError(
+            f"{spec.name} uses no verifier. Use weighted_vote, best_of_n or self_refine, or leave --verifier out."
+        )
     get_verifier(verifier)
     return str(StrategySpec(spec.name, {**spec.parameters, "verifier": verifier}))
 

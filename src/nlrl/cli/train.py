@@ -36,7 +36,7 @@ def train() -> None:
     examples="""
         nlrl train prm --data builtin:math --out math.prm.json
         nlrl train prm --data gsm8k.jsonl --limit 100 --attempts 8 --rollouts 8 --budget tokens=2M --out gsm8k.prm.json
-        nlrl bench --data gsm8k.jsonl --strategy "best_of_n(n=8)" --verifier prm:gsm8k.prm.json
+        nlrl bench --data gsm8k.jsonl --strategy "weighted_vote(n=8)" --verifier prm:gsm8k.prm.json
     """,
 )
 @data_options
@@ -97,7 +97,9 @@ def prm(
         raise
     for line in report_lines(file):
         click.echo(line)
-    click.echo(f"\nWritten: {out}\nUse it:  nlrl bench {data.typed} --strategy 'best_of_n(n=8)' --verifier prm:{out}")
+    click.echo(
+        f"\nWritten: {out}\nUse it:  nlrl bench {data.typed} --strategy 'weighted_vote(n=8)' --verifier prm:{out}"
+    )
     return 0
 
 

@@ -47,7 +47,8 @@ from nlrl.tasks.prompts import messages_for
 
 LEAST_PROBLEMS = 8
 _IN_FLIGHT = 4
-_VOTES = {"self_consistency", "best_of_n", "adaptive_consistency", "early_stopping"}  # replayed from the panel alone
+# replayed from the panel alone
+_VOTES = {"self_consistency", "best_of_n", "weighted_vote", "adaptive_consistency", "early_stopping"}
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,10 @@ class Calibration:
 
 
 def default_strategies(samples: int) -> tuple[str, ...]:
-    """Votes, verified choice and adaptive stopping in doubling sizes, as far as the samples go."""
+    """Votes, plain and weighted by scores, and adaptive stopping in doubling sizes, as far as the samples go."""
     sizes = [2**i for i in range(1, int(math.log2(max(samples, 1))) + 1)]
     named = ["direct", *(f"self_consistency(n={n})" for n in sizes if n > 2)]
-    named += [f"best_of_n(n={n})" for n in sizes]
+    named += [f"weighted_vote(n={n})" for n in sizes]
     if samples >= 8:
         named += [f"adaptive_consistency(n={samples}, threshold={t})" for t in (0.8, 0.95)]
     return tuple(str(parse_strategy(s)) for s in named)

@@ -1,7 +1,7 @@
 """The compute-optimal policy: which strategy pays for which difficulty, as a file that people can read.
 
     policy = load_policy("policy.json")
-    option = policy.choose(chance=0.35, cap=4000)     # Option(strategy='best_of_n(n=16)', accuracy=0.61, ...)
+    option = policy.choose(chance=0.35, cap=4000)     # Option(strategy='weighted_vote(n=16)', accuracy=0.61, ...)
 
 A policy is measured on one model and one kind of problem by `nlrl calibrate`, and says so: used on another model it is
 refused, used on another kind of problem it adds a note to the answer.
@@ -258,8 +258,8 @@ def default_policy() -> Policy:
         borders=(0.7, 0.3),
         bins=(
             bin_of(0.8, "self_consistency(n=4)"),
-            bin_of(0.5, "self_consistency(n=4)", "best_of_n(n=8)", "best_of_n(n=16)"),
-            bin_of(0.2, "self_consistency(n=4)", "best_of_n(n=8)", "best_of_n(n=16)", "best_of_n(n=32)"),
+            bin_of(0.5, "self_consistency(n=4)", "weighted_vote(n=8)", "weighted_vote(n=16)"),
+            bin_of(0.2, "self_consistency(n=4)", "weighted_vote(n=8)", "weighted_vote(n=16)", "weighted_vote(n=32)"),
         ),
         notes=("No policy was calibrated for this model: the built-in default was used (nlrl calibrate makes one).",),
     )

@@ -45,7 +45,7 @@ class BudgetBody(Struct, forbid_unknown_fields=True):
 class Extension(Struct, forbid_unknown_fields=True):
     """The one object of ours in a request.
 
-    strategy  such as "best_of_n(n=8)"
+    strategy  such as "weighted_vote(n=8)"
     budget    limits; the best answer so far comes when one is reached
     task      what kind of answer is voted on; guessed from the question if not given
     """

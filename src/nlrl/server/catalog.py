@@ -1,7 +1,7 @@
 """Which models are served, and what a model id in a request means.
 
     qwen2.5-coder-0.5b                     the model, spent on as the server's default says
-    best_of_n(n=8)@qwen2.5-coder-0.5b      the model under a strategy, chosen for this request
+    weighted_vote(n=8)@qwen2.5-coder-0.5b  the model under a strategy, chosen for this request
     auto@qwen2.5-coder-0.5b                the calibrated policy decides
 
 The id is the one place besides the request's `nlrl` object that names a strategy; nothing is read out of the prompt.
@@ -20,7 +20,7 @@ from nlrl.models.openai import OpenAIModel
 from nlrl.server.errors import ApiError
 from nlrl.strategies import StrategySpec, get_strategy, parse_strategy
 
-SHOWN = ("auto", "self_consistency(n=8)", "best_of_n(n=8)")  # what /v1/models offers of each model, for menus
+SHOWN = ("auto", "self_consistency(n=8)", "weighted_vote(n=8)")  # what /v1/models offers of each model, for menus
 _WORD = re.compile(r"[A-Za-z]\w{0,63}")
 _PLACES = ("policy", "weights")  # parameters whose words are paths
 _CHARS = 300  # of an id that is worth reading

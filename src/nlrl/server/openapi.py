@@ -134,7 +134,7 @@ _BUDGET = {"tokens": _int(0, 10**12), "calls": _int(0, 10**9)} | {
 _NLRL = _object(
     [],
     {
-        "strategy": _or_null({**_TEXT, "minLength": 1, "examples": ["best_of_n(n=8)", "auto"]}),
+        "strategy": _or_null({**_TEXT, "minLength": 1, "examples": ["weighted_vote(n=8)", "auto"]}),
         "budget": _or_null(_object([], {name: _or_null(schema) for name, schema in _BUDGET.items()})),
         "task": _or_null({"enum": ["math", "coding", "commonsense", "writing"]}),
     },

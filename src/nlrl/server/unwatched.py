@@ -28,7 +28,7 @@ from nlrl.server.errors import ApiError
 from nlrl.server.upstream import Upstreams
 
 # they never break off an attempt of their own
-PATIENT = ("direct", "self_consistency", "best_of_n", "self_refine", "divide_and_conquer")
+PATIENT = ("direct", "self_consistency", "best_of_n", "weighted_vote", "self_refine", "divide_and_conquer")
 
 
 class Speed:

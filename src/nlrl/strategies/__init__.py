@@ -1,6 +1,15 @@
 """How to spend: one file a method, named as its paper names it, and the registry of names."""
 
-from nlrl.strategies.registry import StrategySpec, get_strategy, parse_strategy, register_strategy, strategies
+from nlrl.strategies.registry import (
+    StrategySpec,
+    get_strategy,
+    parse_strategy,
+    register_strategy,
+    strategies,
+    todays_name,
+)
 from nlrl.strategies.solve import solve
 
-__all__ = ["StrategySpec", "get_strategy", "parse_strategy", "register_strategy", "solve", "strategies"]
+__all__ = [
+    "StrategySpec", "get_strategy", "parse_strategy", "register_strategy", "solve", "strategies", "todays_name",
+]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Best-of-N (Cobbe et al. 2021, 2110.14168; weighted: Li et al. 2023, 2206.02336; Snell et al. 2024, section 5)."""
+"""Best-of-N (Cobbe et al. 2021, 2110.14168; Snell et al. 2024, section 5)."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ async def best_of_n(
     compute: Compute,
     *,
     n: int = 8,
-    select: str = "weighted",
+    select: str = "weighted",  # what records and policies mean that name none
     aggregate: str = "last",
     verifier: str = "default",
 ) -> Answer:
-    """Draw n independent attempts and keep what the verifier likes best.
+    """Draw n independent attempts; select=best keeps the one that the verifier scores highest.
 
-    `select=best` takes the attempt with the highest score; `select=weighted` sums the scores over equivalent answers
-    and takes the best class, which forgives a verifier its single blunders. `verifier` is a registered name; "default"
-    is the handle's own, and where it has none "auto", which runs a coding problem's public tests, checks the
-    constraints of a writing problem, and else reads the model's own confidence. It never sees the reference.
+    `select=weighted`, and no `select` at all, is the old spelling of `weighted_vote`, which sums the scores over
+    equivalent answers; reports show it under that name. `verifier` is a registered name; "default" is the handle's own,
+    and where it has none "auto", which runs a coding problem's public tests, checks the constraints of a writing
+    problem, and else reads the model's own certainty. It never sees the reference.
     `aggregate` (last, min, prod, mean) makes one score of a process reward model's scores per step; other verifiers
     do not have any.
 
     One unit of budget buys one more attempt and its verification. Fails when the verifier can be fooled: with more
-    attempts it finds more that look right (Snell et al. 2024, section 5.2). Confidence is the winner's part of all
+    attempts it finds more that look right (Snell et al. 2024, section 5.2);
+    by the model's own certainty it is often below the plain vote. Confidence is the winner's part of all
     scores.
     """
     check_selection(select, ("weighted", "best"))

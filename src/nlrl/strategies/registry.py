@@ -1,7 +1,7 @@
 """A strategy has a name and parameters: one string, parsed and printed without loss.
 
-    >>> str(parse_strategy("best_of_n( select=weighted, n=16 )"))
-    'best_of_n(n=16, select=weighted)'
+    >>> str(parse_strategy("best_of_n( select=best, n=16 )"))
+    'best_of_n(n=16, select=best)'
 
 The same string is used on the command line, in records, in policy files and by HTTP clients. The registry maps names
 to "module:function" and imports on use, so a higher room can add its own without lower ones knowing.
@@ -26,6 +26,7 @@ _PLACES = {
     for name in (
         "direct",
         "best_of_n",
+        "weighted_vote",
         "self_consistency",
         "adaptive_consistency",
         "self_refine",
@@ -101,6 +102,23 @@ def _found(place: str) -> tuple[Strategy, dict[str, inspect.Parameter]]:
     return run, {n: p for n, p in inspect.signature(run).parameters.items() if p.kind is p.KEYWORD_ONLY}
 
 
+def todays_name(text: str) -> str:
+    """What tables call a strategy: an old spelling under the name it has today, anything else as it is.
+
+    >>> todays_name("best_of_n(n=8)")
+    'weighted_vote(n=8)'
+
+    Records, policies and clients keep the string they have; only what is shown to people goes through here.
+    """
+    try:
+        spec = parse_strategy(text)
+    except UserError:
+        return text
+    if spec.name != "best_of_n" or spec.parameters.get("select", "weighted") != "weighted":
+        return text
+    return str(StrategySpec("weighted_vote", {k: v for k, v in spec.parameters.items() if k != "select"}))
+
+
 def register_strategy(name: str, place: str) -> None:
     """Add a strategy under `name`; `place` is "module:function", imported on first use."""
     _PLACES[name] = place
@@ -157,4 +175,4 @@ def _print(value: Any) -> str:
 
 
 def _unreadable(text: str, why: str) -> UserError:
-    return UserError(f"Cannot read the strategy {text[:200]!r}: {why}. Example: best_of_n(n=8, select=weighted)")
+    return UserError(f"Cannot read the strategy {text[:200]!r}: {why}. Example: best_of_n(n=8, select=best)")

@@ -1,6 +1,6 @@
 """Which of the scored attempts becomes the answer.
 
-weighted  best-of-N weighted: the class of equivalent answers with the largest sum of scores
+weighted  a vote weighted by the scores: the class of equivalent answers with the largest sum
           (Li et al. 2023, 2206.02336; Snell et al. 2024, section 5.1)
 best      the one attempt with the highest score
 majority  the most common answer, whatever the scores

@@ -40,6 +40,16 @@ def test_the_table_fits_and_says_what_is_what(make_records, width):
     assert "…" not in text
 
 
+@pytest.mark.parametrize(
+    ("verifier", "told"),
+    [("auto", "public tests (coding)"), ("auto", "own certainty (math"), ("prm:x.json", "Scores: prm:x.json.")],
+)
+def test_the_report_says_what_weighs_the_votes(make_records, verifier, told):
+    text = _printed(summarise(make_records(12), {"verifier": verifier}), 200)
+    assert "weighted vote@k" in text
+    assert told in text
+
+
 def test_all_formats_are_written(make_run, tmp_path):
     console = rich_console.Console(file=io.StringIO(), width=100)
     summary, written = report(make_run(tmp_path / "run", 1, 4), console=console)

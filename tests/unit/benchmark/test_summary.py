@@ -152,3 +152,9 @@ def test_a_made_up_run(make_records):
     at = panel.k.index(8)
     assert panel.curves["pass"][at].mean >= panel.curves["majority"][at].mean
     assert voted.accuracy.mean == pytest.approx(panel.curves["majority"][at].mean, abs=0.1)
+
+
+def test_a_vote_weighted_by_scores_is_shown_under_that_name():
+    records = [_answered(0, "right", "best_of_n(n=2)"), _answered(0, "right", "best_of_n(n=2, select=best)")]
+    names = [s.name for s in summarise(records).domains[0].strategies]
+    assert names == ["weighted_vote(n=2)", "best_of_n(n=2, select=best)"]

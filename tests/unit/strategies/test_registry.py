@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nlrl.core import UnknownName, UserError
-from nlrl.strategies import StrategySpec, get_strategy, parse_strategy, strategies
+from nlrl.strategies import StrategySpec, get_strategy, parse_strategy, strategies, todays_name
 
 names = st.from_regex(r"[a-z][a-z_0-9]{0,12}", fullmatch=True).filter(lambda s: not keyword.iskeyword(s))
 values = st.one_of(
@@ -58,5 +58,23 @@ def test_counts_must_be_positive_whole_numbers(text):
 
 def test_every_registered_strategy_exists_and_says_what_it_does():
     about = strategies()
-    assert {"direct", "best_of_n", "self_consistency", "adaptive_consistency", "self_refine"} <= set(about)
+    assert {"direct", "best_of_n", "weighted_vote", "self_consistency", "adaptive_consistency", "self_refine"} <= set(
+        about
+    )
     assert all(about.values())
+
+
+@pytest.mark.parametrize(
+    ("recorded", "shown"),
+    [
+        ("best_of_n", "weighted_vote"),
+        ("best_of_n(n=8)", "weighted_vote(n=8)"),
+        ("best_of_n(n=8, select=weighted, verifier=judge)", "weighted_vote(n=8, verifier=judge)"),
+        ("best_of_n(n=8, select=best)", "best_of_n(n=8, select=best)"),
+        ("self_consistency(n=8)", "self_consistency(n=8)"),
+        ("panel", "panel"),
+        ("improved prompt (6)", "improved prompt (6)"),
+    ],
+)
+def test_a_vote_weighted_by_scores_is_called_that_however_it_was_recorded(recorded, shown):
+    assert todays_name(recorded) == shown

@@ -64,8 +64,9 @@ def test_best_of_n_follows_its_verifier_and_weighted_sums_over_classes():
 
     model = says("9", "0.5", "1/2", "3")
     assert run("best_of_n(n=4, select=best)", SUM, model, verifier=LikesLong()).value == "9"
-    model = says("9", "0.5", "1/2", "3")
-    assert run("best_of_n(n=4, select=weighted)", SUM, model, verifier=LikesLong()).value == "0.5"
+    for vote in ("weighted_vote(n=4)", "best_of_n(n=4, select=weighted)", "best_of_n(n=4)"):  # one thing, old and new
+        model = says("9", "0.5", "1/2", "3")
+        assert run(vote, SUM, model, verifier=LikesLong()).value == "0.5"
     with pytest.raises(UnknownName, match="weighted"):
         run("best_of_n(select=wieghted)", SUM, says("1"))
 

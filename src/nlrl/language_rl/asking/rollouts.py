@@ -120,7 +120,7 @@ class Judge:
 class Roller:
     """Rolls policies; everything it spends goes through `ledger`.
 
-    strategy  how each answer is made, such as "direct" or "best_of_n(n=4)"
+    strategy  how each answer is made, such as "direct" or "weighted_vote(n=4)"
     samples   answers per problem
     seed      of the draws, where the model takes seeds; each problem gets its own
     known     what was rolled before; `fresh` collects what this instance adds to it

@@ -26,7 +26,7 @@ class AskingSettings:
     """What shapes an improvement run, beside its model and problems.
 
     iterations   proposals to try
-    strategy     how each answer is made, such as "direct" or "best_of_n(n=4)"
+    strategy     how each answer is made, such as "direct" or "weighted_vote(n=4)"
     minibatch    feedback problems that a proposal is made from and first tried on
     validation   share of the problems kept for validation
     samples      answers per problem

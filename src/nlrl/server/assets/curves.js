@@ -7,7 +7,7 @@ import { count, iso, percent1, time } from "./format.js";
 import { swatch } from "./shares.js";
 
 const PANEL = {
-  pass: "any of n is right", majority: "majority of n", best: "best of n by score", weighted: "weighted vote of n",
+  pass: "any of n is right", majority: "majority of n", best: "best of n by score", weighted: "vote of n weighted by score",
 };
 
 /** Draw the view into `main`; returns what ends it. */
