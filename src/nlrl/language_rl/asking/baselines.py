@@ -1,6 +1,7 @@
 """What language GPI is measured against, in the same runner: the same rollouts, judge, bank and ledger.
 
 memory = await reflexion(roller, critic, problems)         # a policy: the lessons of failed attempts
+shown = await random_examples(roller, problems, rng)       # a policy: right attempts of its own, whichever come
 found = await gepa_policy(roller, critic, feedback, validation)    # needs the package gepa
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -15,7 +17,15 @@ from typing import Any
 
 from nlrl.core import BudgetExhausted, MissingExtra, Problem, Sampling, user
 from nlrl.language_rl.asking.critique import Critic, cut, judgement
-from nlrl.language_rl.asking.policy import LONGEST_INSTRUCTION, LONGEST_LINE, LanguagePolicy, Principle, fit_to_say
+from nlrl.language_rl.asking.policy import (
+    LONGEST_INSTRUCTION,
+    LONGEST_LINE,
+    Example,
+    LanguagePolicy,
+    Principle,
+    fit_to_say,
+)
+from nlrl.language_rl.asking.proposals import EXAMPLES, may_be_shown, worked_example
 from nlrl.language_rl.asking.rollouts import Roller, value_of, values_of
 from nlrl.tasks.prompts import messages_for
 
@@ -46,6 +56,29 @@ async def reflexion(roller: Roller, critic: Critic, problems: Sequence[Problem])
     except BudgetExhausted:
         pass
     return policy
+
+
+async def random_examples(
+    roller: Roller, problems: Sequence[Problem], rng: random.Random, *, number: int = EXAMPLES
+) -> LanguagePolicy:
+    """The base policy with `number` of its own right attempts as worked examples: the first ones in a random order of
+    the problems, neither chosen among nor validated.
+
+    What counts as right in form is what `improve` may show too, so that only the choice and the check differ. Ends with
+    the problems or the budget, and then has fewer.
+    """
+    order = list(problems)
+    rng.shuffle(order)
+    shown: list[Example] = []
+    try:
+        for problem in order:
+            if len(shown) == number:
+                break
+            rolled = (await roller.roll(LanguagePolicy(), [problem]))[problem.id]
+            shown += [worked_example(problem, r) for r in rolled if may_be_shown(problem, r)][:1]
+    except BudgetExhausted:
+        pass
+    return LanguagePolicy(examples=tuple(shown)) if shown else LanguagePolicy()
 
 
 async def gepa_policy(

@@ -77,8 +77,7 @@ def successes(parent: LanguagePolicy, judged: Sequence[Judged], rng: random.Rand
     so that no number of steps is. Lengths that are right less often than attempts are on the whole come last: a lucky
     guess is right too, but its like are not.
     """
-    found = [(p, r) for p, r in judged if r.value == 1.0 and r.strict and not r.cut and not p.context]
-    found = [(p, r) for p, r in found if fit_to_say(asked(p), LONGEST_EXAMPLE) and fit_to_say(r.text, LONGEST_EXAMPLE)]
+    found = [(p, r) for p, r in judged if may_be_shown(p, r)]
     known = {e.question for e in parent.examples or ()}
     found = list({p.id: (p, r) for p, r in found if asked(p) not in known}.values())
     if not found:
@@ -97,8 +96,19 @@ def successes(parent: LanguagePolicy, judged: Sequence[Judged], rng: random.Rand
 
         chosen.append(max(found, key=worth))
         found.remove(chosen[-1])
-    examples = tuple(Example(asked(p), r.text.strip(), p.task_type, (r.evidence,)) for p, r in chosen)
+    examples = tuple(worked_example(p, r) for p, r in chosen)
     return Proposal("successes", replace(parent, examples=examples), f"{len(examples)} of its own right attempts")
+
+
+def may_be_shown(problem: Problem, rollout: Rollout) -> bool:
+    """Whether an attempt can be a worked example: right, in the form that is wanted, whole, and fit for a prompt."""
+    right = rollout.value == 1.0 and rollout.strict and not rollout.cut and not problem.context
+    return bool(right) and all(fit_to_say(text, LONGEST_EXAMPLE) for text in (asked(problem), rollout.text))
+
+
+def worked_example(problem: Problem, rollout: Rollout) -> Example:
+    """An attempt as an example, and what it rests on."""
+    return Example(asked(problem), rollout.text.strip(), problem.task_type, (rollout.evidence,))
 
 
 def _said(rollout: Rollout) -> str:

@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import hashlib
+import random
 import inspect
 import json
 import re
@@ -29,7 +30,7 @@ from nlrl.core import (
     UserError,
     Verdict,
 )
-from nlrl.language_rl.asking.baselines import MEMORY, gepa_policy, reflexion
+from nlrl.language_rl.asking.baselines import MEMORY, gepa_policy, random_examples, reflexion
 from nlrl.language_rl.asking.critique import FAN_IN, Critic, Note, lesson_prompt
 from nlrl.language_rl.asking.functions import language_gpi
 from nlrl.language_rl.asking.improve_policy import improve_policy
@@ -435,6 +436,20 @@ def test_reflexion_keeps_a_memory_of_three_within_the_budget():
     assert 1 <= len(policy.principles) <= MEMORY
     assert policy.principles[0].evidence[0].verdict == "wrong"
     assert own.ledger.total.tokens == model.tokens <= 6000
+
+
+def test_random_examples_are_right_attempts_of_its_own_and_no_more_than_the_budget_allows():
+    model = Counting(adder())
+    own = Roller(model, Bank(), Ledger(Budget(tokens=6000)), sampling=SETTINGS.sampling)
+    shown = [asyncio.run(random_examples(own, PROBLEMS, random.Random(seed), number=3)) for seed in (1, 2)]
+    for policy in shown:
+        assert len(policy.examples) == 3
+        for e in policy.examples:
+            assert e.answer.endswith(f"Final Answer: {BY_QUESTION[e.question].reference}")
+    assert shown[0].examples != shown[1].examples  # drawn, not chosen
+    assert own.ledger.total.tokens == model.tokens <= 6000
+    poor = Roller(Counting(adder()), Bank(), Ledger(Budget(tokens=1)), sampling=SETTINGS.sampling)
+    assert asyncio.run(random_examples(poor, PROBLEMS, random.Random(1))) == LanguagePolicy()
 
 
 def test_gepa_spends_through_the_same_ledger():
