@@ -3,9 +3,9 @@
 import ast
 import asyncio
 import hashlib
-import random
 import inspect
 import json
+import random
 import re
 import runpy
 import sys
