@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import platform
 import random
 import resource
 import subprocess
@@ -24,6 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from equipment.marks import Marks
 from nlrl.benchmark import import_panels
 from nlrl.compute import Bank, ReplayModel
 from nlrl.scaling.calibrate import calibrate
@@ -95,6 +94,7 @@ def main() -> int:
     if args.one:
         print(json.dumps(one(args.one)))
         return 0
+    marks = Marks("calibrate_scale", args.quick)
     large = 120 if args.quick else max(args.problems, 100)
     print(
         f"{len(STRATEGIES)} strategies x {len(CAPS)} budgets, {SAMPLES} samples a problem, with a probe and without\n"
@@ -114,14 +114,10 @@ def main() -> int:
         rows[1]["cpu_seconds"] / rows[0]["cpu_seconds"],
         rows[1]["peak_mb"] / rows[0]["peak_mb"],
     )
-    met = rows[1]["ms_per_cell"] <= CELL_MS and memory_growth < MEMORY_GROWTH
     print(f"\nat 10x the problems: {time_growth:.1f}x the time, {memory_growth:.2f}x the memory")
-    result = {
-        "benchmark": "calibrate_scale", "rows": rows, "time_growth": time_growth, "memory_growth": memory_growth,
-        "met": met, "cpus": os.cpu_count(), "python": platform.python_version(),
-    }  # fmt: skip
-    print("RESULT " + json.dumps(result))
-    return 0 if met else 1
+    marks.timing("ms of processor time a problem and cell", rows[1]["ms_per_cell"], at_most=CELL_MS)
+    marks.timing("memory at 10x the problems, times", memory_growth, below=MEMORY_GROWTH)
+    return marks.result(rows=rows, time_growth=time_growth)
 
 
 if __name__ == "__main__":

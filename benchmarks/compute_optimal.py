@@ -38,6 +38,7 @@ from chains.arms import run_arms, run_probes
 from chains.choice import cross_validate, quantile_bins
 from chains.report import BASE, BINS, CROSSING, MARK, OTHER, PLANNED, SIZES, Measured, report
 from chains.world import Plan, World, make_world
+from equipment.marks import Marks
 
 QUICK = Plan(
     problems=14,
@@ -89,7 +90,7 @@ def main() -> int:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     plan, sizes = (QUICK, 5) if args.quick else (Plan(problems=args.problems), len(SIZES))
-    begun = time.perf_counter()
+    marks = Marks("compute_optimal", args.quick)
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cpus, {args.threads} threads; {plan}")
     seeds = []
     for seed in range(1 if args.quick else args.seeds):
@@ -97,7 +98,7 @@ def main() -> int:
         started = time.perf_counter()
         seeds.append(asyncio.run(measure(world, sizes)))
         print(f"seed {seed}: {'; '.join(world.notes)}; measured in {time.perf_counter() - started:.0f} s", flush=True)
-    return report(seeds, sizes, args.picture, begun, None if args.quick else MARK)
+    return report(seeds, sizes, args.picture, marks, None if args.quick else MARK)
 
 
 if __name__ == "__main__":

@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
-import platform
 import sys
 from pathlib import Path
 
 import numpy as np
 
+from equipment.marks import Marks
 from nlrl.benchmark import mean_interval
 from nlrl.compute import Bank
 from nlrl.core import Model, Problem, Sampling
@@ -169,9 +168,8 @@ def main() -> int:
     if args.quick:
         args.models, args.limit = ["smollm2-135m"], [3]
     args.data_root = Path(args.data_root)
-    result = {"benchmark": "compute_optimal_real", **asyncio.run(run(args)), "cpus": os.cpu_count()}
-    print("RESULT " + json.dumps(result | {"python": platform.python_version()}))
-    return 0
+    marks = Marks("compute_optimal_real", args.quick)
+    return marks.result(**asyncio.run(run(args)))
 
 
 if __name__ == "__main__":

@@ -15,9 +15,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import os
-import platform
 import random
 import sys
 from pathlib import Path
@@ -25,6 +22,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from equipment.marks import Marks
 from nlrl.benchmark import Interval, calibration_error, import_panels
 from nlrl.compute import Bank, Compute, ReplayModel
 from nlrl.core import Candidate, Completion, Finish, Model, Problem, TaskType, Verdict
@@ -69,7 +67,8 @@ def interval(right: np.ndarray, tested_to_calibrated: float) -> Interval:
     return Interval(mean, middle - half, middle + half)
 
 
-async def run(args: argparse.Namespace) -> dict[str, object]:
+async def run(args: argparse.Namespace) -> int:
+    marks = Marks("confidence", args.quick)
     with Bank() as bank:
         if args.panel:
             await import_panels(args.panel, bank, "train")
@@ -101,8 +100,10 @@ async def run(args: argparse.Namespace) -> dict[str, object]:
             f"{threshold:>14.1f}{int(chosen.sum()):>10}{promised:>10.3f}{reached.mean:>9.3f}"
             f"   {reached.low:.3f} to {reached.high:.3f}{'' if holds else '   NOT as promised'}"
         )
-    met = after < before and after <= ERROR_MARK and kept
-    return {"benchmark": "confidence", "error_before": before, "error_after": after, "rows": rows, "met": met}
+    if not args.quick:
+        marks.exact("calibration error after", after, below=before, at_most=ERROR_MARK)
+    marks.exact("every promise kept", kept)
+    return marks.result(error_before=before, error_after=after, rows=rows)
 
 
 def main() -> int:
@@ -115,9 +116,7 @@ def main() -> int:
     args = parser.parse_args()
     if bool(args.panel) != bool(args.panel_test):
         parser.error("--panel and --panel-test go together")
-    result = asyncio.run(run(args)) | {"cpus": os.cpu_count(), "python": platform.python_version()}
-    print("RESULT " + json.dumps(result))
-    return 0 if result["met"] or args.quick else 1
+    return asyncio.run(run(args))
 
 
 if __name__ == "__main__":

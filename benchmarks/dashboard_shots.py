@@ -16,15 +16,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
-import platform
 import random
 import shutil
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -35,6 +32,7 @@ from typing import Any
 import httpx
 from msgspec.structs import replace
 
+from equipment.marks import Marks
 from nlrl.benchmark.config import RunConfig
 from nlrl.benchmark.run import run_benchmark
 from nlrl.compute import Bank
@@ -199,17 +197,16 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="all pictures into this folder; else the two of the docs")
     parser.add_argument("--quick", action="store_true", help="a smaller history, and no pictures")
     options = parser.parse_args()
+    marks = Marks("dashboard_shots", options.quick)
     browser_path = os.environ.get("NLRL_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if browser_path is None or not find_spec("playwright") or not find_spec("axe_playwright_python"):
-        print("This needs a Chromium (apt-get install chromium) and pip install playwright axe-playwright-python.")
-        return 1
+        return marks.skip("needs a Chromium (apt-get install chromium), playwright and axe-playwright-python")
     from playwright.sync_api import sync_playwright
 
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
     found: list[tuple[str, ...]] = []
     complaints: list[str] = []
-    begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         stage = stack.enter_context(scene(Path(folder), options.quick))
         browser = stack.enter_context(sync_playwright()).chromium.launch(executable_path=browser_path)
@@ -235,11 +232,9 @@ def main() -> int:
     print(f"{len(found)} findings in 5 views at 1280 and 390 pixels, light and dark; {len(complaints)} on the console")
     for complaint in complaints:
         print(f"  {complaint}")
-    machine = {"cpus": os.cpu_count(), "python": platform.python_version(), "chromium": version}
-    seconds = round(time.perf_counter() - begun, 1)
-    result = {"findings": len(found), "console": len(complaints), "seconds": seconds, "machine": machine}
-    print("RESULT " + json.dumps(result))
-    return 0 if not found and not complaints else 1
+    marks.exact("findings of axe", len(found), equal_to=0)
+    marks.exact("complaints on the console", len(complaints), equal_to=0)
+    return marks.result(chromium=version)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from equipment.marks import Marks
+
 PAIRS = Path(__file__).parent / "data" / "equivalence_pairs.jsonl"
 ALONE_LIMIT_S = 5.0  # math-verify's own default
 MAX_ERROR_RATE = 0.05
@@ -128,6 +130,7 @@ def main() -> int:
     parser.add_argument("--data-root", type=Path, help="not needed; taken for uniformity with the other scripts")
     arguments = parser.parse_args()
 
+    marks = Marks("equivalence", arguments.quick)
     with arguments.pairs.open(encoding="utf-8") as lines:
         pairs = [json.loads(line) for line in lines if line.strip()]
     n_equal = sum(p["equal"] for p in pairs)
@@ -158,18 +161,13 @@ def main() -> int:
     for pair in wrong:
         label = "equal" if pair["equal"] else "different"
         print(f"  {pair['kind']:<14} {label:<10} {pair['a'][:60]!r}  {pair['b'][:60]!r}")
-    by_split = [r for r in rows if r["method"].startswith("nlrl")]
-    met = (
-        all(r["errors"] <= MAX_ERROR_RATE * r["pairs"] for r in by_split)
-        and total["median_us"] < 1_000
-        and total["max_us"] < 1_000_000
-    )
-    result = {
-        "benchmark": "equivalence", "met": met, "rows": [*rows, total], "cpus": os.cpu_count(),
-        "python": platform.python_version(), "quick": arguments.quick,
-    }  # fmt: skip
-    print("RESULT " + json.dumps(result))
-    return 0 if met else 1
+    for one in rows:
+        if one["method"].startswith("nlrl"):
+            most = int(MAX_ERROR_RATE * one["pairs"])
+            marks.exact(f"errors, {one['method'].removeprefix('nlrl, ')}", one["errors"], at_most=most)
+    marks.timing("median us", total["median_us"], below=1_000)
+    marks.timing("most us", total["max_us"], below=1_000_000)
+    return marks.result(rows=[*rows, total])
 
 
 if __name__ == "__main__":

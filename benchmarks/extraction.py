@@ -39,6 +39,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 import false_equal
+from equipment.marks import Marks
 from equipment.public_sets import golds, json_lines
 from nlrl.core import Problem, TaskType
 from nlrl.rewards import default_equivalence, extract_answer
@@ -324,6 +325,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.data_root is None and not arguments.quick:
         parser.error("give --data-root, set NLRL_DATA, or choose --quick")
+    marks = Marks("extraction", arguments.quick)
     root = None if arguments.quick else Path(arguments.data_root)
     frames = [frame for path in arguments.frames for frame in plain_frames(path)]
     known = {row["id"] for row in json_lines(ARGUED)} | {row["pair"] for row in json_lines(false_equal.ALLOWED)}
@@ -343,9 +345,11 @@ def main() -> int:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         lines = (json.dumps(f, ensure_ascii=False) + "\n" for count in counts.values() for f in count.failures)
         arguments.out.write_text("".join(lines), encoding="utf-8")
-    met = all(count.share >= MARK and not count.taken for count in counts.values())
-    print("RESULT " + json.dumps({"benchmark": "extraction", "met": met, "quick": arguments.quick, "rows": rows}))
-    return 0 if met else 1
+    for name, count in counts.items():
+        if count.texts:
+            marks.exact(f"read back, {name}", count.share, at_least=MARK)
+        marks.exact(f"wrong ones taken, {name}", count.taken, equal_to=0)
+    return marks.result(rows=rows)
 
 
 def report(name: str, count: Count, seconds: float) -> dict[str, Any]:

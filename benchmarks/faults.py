@@ -19,9 +19,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import os
-import platform
 import random
 import socket
 import sys
@@ -33,6 +30,7 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import Any
 
+from equipment.marks import Marks
 from nlrl.compute import Bank, Compute
 from nlrl.core import ModelError, Problem, Sampling, user
 from nlrl.models._stub_server import Fault, Manners, StubServer
@@ -233,13 +231,14 @@ def main() -> int:
     parser.add_argument("--only", default="", help="rows whose name contains this")
     options = parser.parse_args()
     random.seed(0)
+    marks = Marks("faults", options.quick)
     problems, draws = (64, 2) if options.quick else (128, 4)
     print(f"{problems * draws} draws a row, {draws} a request where the server takes n, up to {IN_FLIGHT} in flight")
     head = (
         f"{'fault':40} {'requests':>8} {'retries':>7} {'ok':>5}  {'failed, by name':26} {'ledger':>8} {'upstream':>8}"
     )
     print(f"\n{head}  {'':5} {'peak':>4} {'s':>6}")
-    marks, result, below, peak = [], {}, False, 0
+    result, below, peak = {}, False, 0
     with two_addresses():
         for row in rows():
             if options.only not in row.name:
@@ -257,7 +256,8 @@ def main() -> int:
                 flush=True,
             )
             if row.exact:
-                marks.append(got.complete and got.equal and "unnamed" not in got.failed)
+                fine = got.complete and got.equal and "unnamed" not in got.failed
+                marks.exact(f"complete, named, ledger equal: {row.name}", fine)
             result[row.name] = {
                 "requests": got.requests,
                 "ok": got.ok,
@@ -268,15 +268,12 @@ def main() -> int:
                 "estimated_prompts": got.estimated,
                 "seconds": round(got.seconds, 2),
             }
-    passed = bool(marks) and all(marks) and (peak == IN_FLIGHT or bool(options.only))
-    print(f"\n{sum(marks)} of {len(marks)} faults: complete, named, and the ledger equal to the upstream's count")
+    held = sum(mark["met"] for mark in marks.marks.values())
+    print(f"\n{held} of {len(marks.marks)} faults: complete, named, and the ledger equal to the upstream's count")
     print(f"at most {peak} requests in flight at once")
-    machine = {"cpus": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
-    print(
-        "RESULT "
-        + json.dumps({"passed": passed, "peak": peak, "draws": problems * draws, "rows": result, "machine": machine})
-    )
-    return 0 if passed else 1
+    if not options.only:
+        marks.timing("requests in flight at once", peak, equal_to=IN_FLIGHT)
+    return marks.result(draws=problems * draws, rows=result)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import os
-import platform
 
+from equipment.marks import Marks
 from nlrl.core import Model
 from nlrl.language_rl.acting.audit import Audit, Speaker, audit, ranked
 from nlrl.language_rl.acting.desk import Desk, Role
@@ -91,10 +89,12 @@ async def read_by(model: Model, name: str) -> tuple[dict[str, Audit], dict[str, 
     return audits, caught
 
 
-async def run(args: argparse.Namespace) -> dict[str, object]:
+async def run(args: argparse.Namespace) -> int:
+    marks = Marks("gpi_audit", args.quick)
     audits, caught = await read_by(OracleModel(), "exact")
     order = ranked(audits)
-    met = set(order[:2]) == {"terse and right", "fluent and right"} and caught["praised"] == 0
+    marks.exact("right critics above wrong ones", set(order[:2]) == {"terse and right", "fluent and right"})
+    marks.exact("falls for praise, share of states", caught["praised"], equal_to=0)
     readers = {"exact": {"ranked": order, "regret": {n: a.regret for n, a in audits.items()}, "trap": caught}}
     if args.model and not args.quick:
         from nlrl.models import load_model
@@ -106,7 +106,7 @@ async def run(args: argparse.Namespace) -> dict[str, object]:
             await model.aclose()
         regret = {n: a.regret for n, a in audits.items()}
         readers[args.model] = {"ranked": ranked(audits), "regret": regret, "trap": caught}
-    return {"benchmark": "gpi_audit", "readers": readers, "met": met}
+    return marks.result(readers=readers)
 
 
 def main() -> int:
@@ -116,9 +116,7 @@ def main() -> int:
         "--model", default="qwen2.5-coder-0.5b", help="a language model as a second reader; '' for none"
     )
     args = parser.parse_args()
-    result = asyncio.run(run(args)) | {"cpus": os.cpu_count(), "python": platform.python_version()}
-    print("RESULT " + json.dumps(result))
-    return 0 if result["met"] else 1
+    return asyncio.run(run(args))
 
 
 if __name__ == "__main__":

@@ -15,17 +15,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import platform
 import random
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from equipment.marks import Marks
 from nlrl.compute import Bank
 from nlrl.core import Sampling
 from nlrl.language_rl.acting.desk import Desk, Heard, Role
@@ -111,13 +109,14 @@ def killed(bank: Path, seed: int) -> tuple[int, dict[str, Any]]:
                 kills += 1
 
 
-async def run(args: argparse.Namespace) -> dict[str, object]:
-    ok = True
+async def run(args: argparse.Namespace) -> int:
+    marks = Marks("gpi_laws", args.quick)
     print("calls of a decision against the formula")
     for spec in ENVIRONMENTS:
         decisions, wrong, tokens = await formula(spec, 5 if args.quick else 60)
         print(f"  {spec:<32}{decisions:>5} decisions, {wrong} differ; tokens, ledger - transcript: {tokens}")
-        ok &= wrong == 0 and tokens == 0
+        marks.exact(f"decisions off the formula, {spec}", wrong, equal_to=0)
+        marks.exact(f"tokens, ledger - transcript, {spec}", tokens, equal_to=0)
     first: list[Heard] = []
     again: list[Heard] = []
     other: list[Heard] = []
@@ -126,7 +125,8 @@ async def run(args: argparse.Namespace) -> dict[str, object]:
     await learn(None, 2, other)
     same, differs = sorted(first, key=str) == sorted(again, key=str), sorted(first, key=str) != sorted(other, key=str)
     print(f"\nsame seed, same transcript of {len(first):,} texts: {same}; another seed, another transcript: {differs}")
-    ok &= same and differs
+    marks.exact("same seed, same transcript", same)
+    marks.exact("another seed, another transcript", differs)
     runs, kills, different, last, calls = 1 if args.quick else 6, 0, 0, 0, 0
     for seed in range(1, runs + 1):
         expected = straight if seed == 1 else await learn(None, seed)
@@ -138,8 +138,10 @@ async def run(args: argparse.Namespace) -> dict[str, object]:
         last += result["paid"]
     print(f"{runs} runs, killed {kills} times: {different} fields differ from the straight runs")
     print(f"calls that the last process of each still had to pay for: {last:,} of {calls:,}")
-    ok &= different == 0 and kills > 0 and last < calls
-    return {"benchmark": "gpi_laws", "kills": kills, "different": different, "met": bool(ok)}
+    marks.exact("fields that differ after kills", different, equal_to=0)
+    marks.timing("kills that landed", kills, above=0)
+    marks.timing("calls that the last process paid for", last, below=calls)
+    return marks.result()
 
 
 def main() -> int:
@@ -151,12 +153,7 @@ def main() -> int:
     if args.child:
         print(json.dumps(asyncio.run(learn(args.child, args.seed))))
         return 0
-    begun = time.perf_counter()
-    result = asyncio.run(run(args)) | {
-        "seconds": round(time.perf_counter() - begun), "cpus": os.cpu_count(), "python": platform.python_version()
-    }  # fmt: skip
-    print("RESULT " + json.dumps(result))
-    return 0 if result["met"] else 1
+    return asyncio.run(run(args))
 
 
 if __name__ == "__main__":

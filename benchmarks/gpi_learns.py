@@ -19,10 +19,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import multiprocessing
 import os
-import platform
 import re
 import time
 from collections.abc import Sequence
@@ -31,6 +29,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from equipment.marks import Marks
 from nlrl.language_rl.acting import policies, values
 from nlrl.language_rl.acting.desk import Desk
 from nlrl.language_rl.acting.episodes import Played, play
@@ -246,26 +245,15 @@ def main() -> int:
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write the learning curves as a picture")
     args = parser.parse_args()
     cases = [UMAZE] if args.quick else [c for c in (FIRST, SECOND, DOUBLE_T) if (args.only or "") in c.spec]
-    begun = time.perf_counter()
+    marks = Marks("gpi_learns", args.quick)
     rows = run(cases, 1 if args.quick else args.seeds, args.workers)
     table(cases, rows)
     for (game, seed), (mean, mark) in learned(rows).items():
         print(f"{game}, seed {seed}: {mean:.3f} over all sides; mark {mark:g}")
+        marks.exact(f"mean return, {game} seed {seed}", mean, at_least=mark)
     if args.plot:
         draw(rows, args.plot)
-    games = learned(rows)
-    met = all(mean >= mark for mean, mark in games.values())
-    result = {
-        "benchmark": "gpi_learns",
-        "rows": rows,
-        "learned": {f"{game} seed {seed}": mean for (game, seed), (mean, _) in games.items()},
-        "minutes": (time.perf_counter() - begun) / 60,
-        "met": met,
-        "cpus": os.cpu_count(),
-        "python": platform.python_version(),
-    }
-    print("RESULT " + json.dumps(result))
-    return 0 if met else 1
+    return marks.result(rows=rows)
 
 
 if __name__ == "__main__":

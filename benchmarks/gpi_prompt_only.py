@@ -31,9 +31,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
-import json
 import os
-import platform
 import random
 import re
 import sys
@@ -46,6 +44,7 @@ from typing import Any
 
 import msgspec
 
+from equipment.marks import Marks
 from nlrl.benchmark.intervals import Interval, mean_interval, paired_difference
 from nlrl.compute import Bank
 from nlrl.compute.ledger import Ledger
@@ -344,23 +343,18 @@ def main() -> int:
         parser.error("say where the data is: --data-root, or NLRL_DATA")
     if args.data_root:
         args.data_root = Path(args.data_root)
-    begun = time.monotonic()
+    marks = Marks("gpi_prompt_only", args.quick)
     with TemporaryDirectory() as beside:
         args.out = args.out or Path(beside)
         figures = asyncio.run(run(args))
-    gains = [row["gain"] for rows in figures.values() for row in rows if row["way"] == "gpi"]
+    for domain, rows in figures.items():
+        low = next((row["gain"][1] for row in rows if row["way"] == "gpi"), None)
+        marks.exact(f"gpi - none on {domain}, low end", low, above=0)
     leads = [row["gpi_minus_it"] for rows in figures.values() for row in rows if row["way"].startswith("random")]
-    above_none = len(gains) == len(figures) and all(low > 0 for _, low, _ in gains)
-    above_random = any(low > 0 for _, low, _ in leads) if leads else None
-    met = above_none and above_random is not False
-    result = {
-        "benchmark": "gpi_prompt_only", "quick": args.quick, "met": met, "above_none": above_none,
-        "above_random_examples": above_random, "domains": figures,
-        "model": "scripted" if args.quick else args.model, "seconds": round(time.monotonic() - begun),
-        "machine": {"cpus": os.cpu_count(), "python": platform.python_version()},
-    }  # fmt: skip
-    print("\nRESULT " + json.dumps(result))
-    return 0 if met else 1
+    if leads:
+        best = max(low for _, low, _ in leads)
+        marks.exact("gpi - random examples, best low end over the domains", best, above=0)
+    return marks.result(domains=figures, model="scripted" if args.quick else args.model)
 
 
 if __name__ == "__main__":

@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import os
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from equipment.marks import Marks
 from nlrl.language_rl.acting.desk import Desk
 from nlrl.language_rl.acting.gpi import ActingSettings, Result, language_policy_iteration
 from nlrl.language_rl.acting.operators import Operators
@@ -72,12 +70,13 @@ async def learn(env: FiniteEnvironment, case: Case) -> tuple[Result, Store, dict
     return result, value, actions, operators
 
 
-async def run(args: argparse.Namespace) -> dict[str, object]:
+async def run(args: argparse.Namespace) -> int:
+    marks = Marks("oracle_gpi", args.quick)
     print(
         f"{'environment':<44}{'uniform':>9}{'learned':>9}{'exact':>9}{'V(start)':>10}{'error of V':>12}"
         f"{'rounds':>8}{'calls':>9}{'seconds':>9}"
     )
-    rows, met = [], True
+    rows = []
     for case in CASES:
         if args.quick and not case.quick:
             continue
@@ -103,7 +102,10 @@ async def run(args: argparse.Namespace) -> dict[str, object]:
             "seconds": round(seconds, 1),
         }
         rows.append(row)
-        met &= error < 0.01 and abs(learned - best) < 0.002 and not abs(learned - case.mark) >= 0.006
+        marks.exact(f"largest error of V, {env.name}", error, below=0.01)
+        marks.exact(f"learned, from the exact optimum, {env.name}", abs(learned - best), below=0.002)
+        if case.mark == case.mark:
+            marks.exact(f"learned, {env.name}", learned, above=case.mark - 0.006, below=case.mark + 0.006)
         print(
             f"{env.name:<44}{row['uniform']:>9.3f}{learned:>9.3f}{best:>9.3f}{row['v_start']:>10.3f}{error:>12.2g}"
             f"{row['rounds']:>8}{row['calls']:>9,}{seconds:>9.1f}",
@@ -112,16 +114,14 @@ async def run(args: argparse.Namespace) -> dict[str, object]:
     sides = [row["learned"] for row in rows if "tic_tac_toe" in str(row["environment"])]
     if sides:
         print(f"\ntic-tac-toe against random, first and second together: {sum(sides) / len(sides):.3f}")
-    return {"benchmark": "oracle_gpi", "rows": rows, "met": met}
+    return marks.result(rows=rows)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="without tic-tac-toe (two minutes)")
     args = parser.parse_args()
-    result = asyncio.run(run(args)) | {"cpus": os.cpu_count(), "python": platform.python_version()}
-    print("RESULT " + json.dumps(result))
-    return 0 if result["met"] else 1
+    return asyncio.run(run(args))
 
 
 if __name__ == "__main__":

@@ -13,8 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import platform
 import random
 import tempfile
 import time
@@ -22,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from equipment.marks import Marks
 from nlrl.benchmark import import_panels, paired_difference
 from nlrl.benchmark.sweep import Point, sweep
 from nlrl.compute import Bank, ReplayModel
@@ -77,7 +76,8 @@ def same(a: list[Point], b: list[Point]) -> bool:
     )
 
 
-async def run(count: int, samples: int) -> int:
+async def run(quick: bool, count: int, samples: int) -> int:
+    marks = Marks("replay", quick)
     with tempfile.TemporaryDirectory(prefix="nlrl-replay-") as directory, Bank() as bank:
         file = Path(directory) / "panel.jsonl"
         begun = time.perf_counter()
@@ -113,30 +113,27 @@ async def run(count: int, samples: int) -> int:
     within = all((p.tokens <= p.budget.tokens).all() for p in points if p.budget.tokens is not None)
     print(f"\nvote over one attempt: {100 * gain.mean:+.1f} points [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]")
     result = {
-        "benchmark": "replay",
         "problems": len(problems),
         "samples": samples,
         "solves": solves,
         "draws_served": draws,
-        "seconds": round(seconds, 2),
+        "sweep_seconds": round(seconds, 2),
         "import_seconds": round(read - made, 2),
         "processor_seconds": round(worked, 2),
         "ms_per_solve": round(1e3 * worked / solves, 3),
-        "budgets_held": within,
-        "repeatable": repeated,
-        "vote_gain": round(gain.mean, 4),
-        "cpus": os.cpu_count(),
-        "python": platform.python_version(),
     }
-    print("RESULT", json.dumps(result))
-    return 0 if within and repeated and gain.low > 0 and worked < LIMIT_S * count / 1000 else 1
+    marks.exact("budgets held", within)
+    marks.exact("a second sweep gives the same", repeated)
+    marks.exact("vote over one attempt, low end", gain.low, above=0)
+    marks.timing("processor seconds", worked, below=LIMIT_S * count / 1000)
+    return marks.result(**result)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="200 problems instead of 1,000")
     args = parser.parse_args()
-    return asyncio.run(run(200 if args.quick else 1000, 64))
+    return asyncio.run(run(args.quick, 200 if args.quick else 1000, 64))
 
 
 if __name__ == "__main__":

@@ -21,9 +21,7 @@ import argparse
 import asyncio
 import contextlib
 import hashlib
-import json
 import os
-import platform
 import random
 import signal
 import sqlite3
@@ -39,6 +37,7 @@ from typing import Any
 
 import msgspec
 
+from equipment.marks import Marks
 from nlrl.benchmark import RunConfig, latest, read_records, run_benchmark
 from nlrl.compute import Bank, sample_key
 from nlrl.core import Budget, Delta, Problem, Request, Sampling, TaskType
@@ -286,6 +285,7 @@ def main() -> int:
     if args.child:
         asyncio.run(child(args.child, args.samples or None))
         return 0
+    marks = Marks("resume", args.quick)
     kills = 3 if args.quick else 10
     rng = random.Random(args.seed)
     with tempfile.TemporaryDirectory(prefix="nlrl-resume-") as directory:
@@ -295,7 +295,6 @@ def main() -> int:
         ]
     trials = [t for kind in kinds for t in kind.trials]
     result = {
-        "benchmark": "resume",
         "runs": len(trials),
         "kills": sum(t.landed for t in trials),
         "records": sum(kind.records for kind in kinds),
@@ -310,8 +309,6 @@ def main() -> int:
         "torn_lines": sum(t.torn for t in trials),
         "cancelled_counts_that_differ": sum(len(kind.cancelled) for kind in kinds),
         "undisturbed_runs_differ_in": {kind.name: kind.noise for kind in kinds},
-        "cpus": os.cpu_count(),
-        "python": platform.python_version(),
     }
     bad = (
         "differing_fields",
@@ -320,8 +317,10 @@ def main() -> int:
         "draws_changed",
         "draws_twice_in_one_process",
     )
-    print("RESULT", json.dumps(result))
-    return 1 if any(result[name] for name in bad) or result["kills"] < 2 * kills - 2 else 0
+    for name in bad:
+        marks.exact(name.replace("_", " "), result.pop(name), equal_to=0)
+    marks.timing("kills that landed", result.pop("kills"), at_least=2 * kills - 2)
+    return marks.result(**result)
 
 
 if __name__ == "__main__":

@@ -374,37 +374,41 @@ def main() -> int:
     if options.data_root is None or not (options.data_root / "humaneval").is_dir():
         parser.error("give --data-root (or NLRL_DATA): a folder with humaneval/ and mbpp/")
 
-    machine = {"processors": os.cpu_count(), "python": platform.python_version(), "kernel": platform.release()}
-    print(f"machine: {machine}")
+    from equipment.marks import Marks  # not above: the ordinary user's copy of this script stands alone
+
+    marks = Marks("sandbox", options.quick)
+    kernel = platform.release()
+    print(f"{os.cpu_count()} processors, Python {platform.python_version()}, kernel {kernel}")
     tasks = load(options.data_root)
     drawn = random.Random(options.seed)
     sample = drawn.sample(tasks, 120) if options.quick else tasks
     humaneval = [t for t in tasks if t.suite == "HumanEval"]
     originals = [t for t in sample if t.suite != "MBPP sanitized"]  # the sanitized ones are among MBPP's own
-    result: dict[str, Any] = {"machine": machine}
-    met: dict[str, bool] = {}
+    result: dict[str, Any] = {"kernel": kernel}
     if "references" in options.parts:
         passed = result["references"] = asyncio.run(references(sample))
-        met["references"] = bool(passed) and all(good == total for good, total in passed.values())
+        whole = bool(passed) and all(good == total for good, total in passed.values())
+        marks.exact("every reference passes", whole)
     if "mutants" in options.parts:
         chosen = originals[:40] if options.quick else originals
         changed = result["mutants"] = asyncio.run(mutated(chosen, options.seed))
-        met["mutants"] = not changed["unguarded"]
+        marks.exact("solutions of which no wrong body fails", len(changed["unguarded"]), equal_to=0)
     if "plain" in options.parts:
         same = result["plain"] = asyncio.run(against_plain(originals, options.seed, 200 if options.quick else 2000))
-        met["plain"] = not same["differ"]
+        marks.exact("verdicts other than a plain run's", len(same["differ"]), equal_to=0)
     if "published" in options.parts and options.published is not None:
         sets = result["published"] = asyncio.run(published(options.published))
-        met["published"] = not any(sets["plus_lost"].values()) and not sets["bugs_that_pass"] and sets["pack"] == 164
+        fine = not any(sets["plus_lost"].values()) and not sets["bugs_that_pass"] and sets["pack"] == 164
+        marks.exact("HumanEval+ and HumanEvalPack as published", fine)
     if "speed" in options.parts:
         rounds, batch = (QUICK_ROUNDS, 20) if options.quick else (ROUNDS, 60)
         result["speed"] = asyncio.run(speed(humaneval, rounds, batch))
     if "attacks" in options.parts:
         through = result["attacks"] = attacks(options.user, options.quick)
-        met["attacks"] = all(r["tried"] >= 25 and not r["through"] for r in through.values())
-    print(f"\nmarks: {met}")
-    print("RESULT", json.dumps(result | {"met": met}))
-    return 0 if all(met.values()) else 1
+        for who, tried in through.items():
+            marks.exact(f"attacks through, {who}", len(tried["through"]), equal_to=0)
+            marks.exact(f"attacks tried, {who}", tried["tried"], at_least=25)
+    return marks.result(**result)
 
 
 if __name__ == "__main__":

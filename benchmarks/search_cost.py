@@ -13,14 +13,12 @@ at most 50 microseconds. Times include neither the scores nor the writing down o
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import random
 import statistics
 import time
 from collections.abc import Callable
 
+from equipment.marks import Marks
 from nlrl.strategies._tree_puct import PuctTree
 from nlrl.strategies._tree_thompson import ThompsonTree
 
@@ -94,7 +92,8 @@ def grow_treequest(posterior: str) -> Callable[[int], Seconds] | None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="3 repetitions instead of 9")
-    repetitions = 3 if parser.parse_args().quick else 9
+    quick = parser.parse_args().quick
+    marks, repetitions = Marks("search_cost", quick), 3 if quick else 9
     methods: dict[str, Callable[[int], Seconds] | None] = {
         "mcts (PUCT, 4 children each)": grow_puct,
         "ab_mcts, normal": grow_thompson("normal"),
@@ -123,19 +122,10 @@ def main() -> int:
         print(name.ljust(34) + f"{total:8.1f}{rows[name]['median_us']:12.1f}{rows[name]['p99_us']:10.1f}")
     if methods["TreeQuest AB-MCTS-A, beta"] is None:
         print("TreeQuest is not installed, so there is nothing to compare with: pip install treequest")
-    met = all(row["median_us"] <= LIMIT_US for name, row in rows.items() if "TreeQuest" not in name)
-    result = {
-        "benchmark": "search_cost",
-        "expansions": EXPANSIONS,
-        "repetitions": repetitions,
-        "methods": rows,
-        "limit_us": LIMIT_US,
-        "met": met,
-        "cpus": os.cpu_count(),
-        "python": platform.python_version(),
-    }
-    print("RESULT", json.dumps(result))
-    return 0 if met else 1
+    for name, row in rows.items():
+        if "TreeQuest" not in name:
+            marks.timing(f"median us, {name}", row["median_us"], at_most=LIMIT_US)
+    return marks.result(expansions=EXPANSIONS, repetitions=repetitions, methods=rows)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from equipment.marks import Marks
 from equipment.public_sets import Decision, evouna, hard_verify
 from nlrl.compute import Compute
 from nlrl.core import Candidate, Completion, Finish, Model, NlrlError, Problem, Score, TaskType, Verdict
@@ -213,6 +214,7 @@ def _outcome(score: Score) -> str:
 
 
 async def measured(arguments: argparse.Namespace) -> int:
+    marks = Marks("second_look", arguments.quick)
     models: list[Model] = []
     for spec in arguments.model or ([] if arguments.quick else ["qwen2.5-coder-0.5b"]):
         try:
@@ -230,7 +232,9 @@ async def measured(arguments: argparse.Namespace) -> int:
         print(f"  {row['kind']:<22}" + "".join(f"{row.get(key, ''):>28}" for key in shown))
     fooled = {key: sum(row[key] for row in rows if row["kind"] != LATER) for key in counted}
     print(f"  passed of the known ones: {fooled} (a model saw {LATER_ASKED} of the last row)")
-    met = not any(n for key, n in fooled.items() if key != "by rules")
+    for key, passed in fooled.items():
+        if key != "by rules":
+            marks.exact(f"known tricks that pass, {key}", passed, equal_to=0)
 
     sets = []
     if arguments.data_root and not arguments.quick:
@@ -244,12 +248,7 @@ async def measured(arguments: argparse.Namespace) -> int:
         print("LEFT OUT: the data sets" + (" (--quick)" if arguments.quick else "; name their folder with --data-root"))
     for model in models:
         await model.aclose()
-    result = {
-        "benchmark": "second_look", "met": met, "tricks": rows, "passed": fooled, "sets": sets,
-        "cpus": os.cpu_count(), "python": platform.python_version(), "quick": arguments.quick,
-    }  # fmt: skip
-    print("RESULT " + json.dumps(result))
-    return 0 if met else 1
+    return marks.result(tricks=rows, passed=fooled, sets=sets)
 
 
 def main() -> int:

@@ -27,7 +27,7 @@ from typing import Any
 import httpx
 
 from equipment.echo_upstream import WAYS, EchoUpstream
-from equipment.notes import Notes
+from equipment.marks import Marks
 from equipment.served import Served, nlrl_serve
 from equipment.timing import chance_above, shown, time_in_turns
 from nlrl.models._stub_server import Manners, StubServer
@@ -54,7 +54,7 @@ def chat(model: str, said: str = "ok", **fields: Any) -> dict[str, Any]:
 # --- who gets in
 
 
-def walk(notes: Notes, http: httpx.Client, headers: dict[str, dict[str, str]]) -> None:
+def walk(notes: Marks, http: httpx.Client, headers: dict[str, dict[str, str]]) -> None:
     """Every route with every method, and some that are not there."""
     known = [PATHS.get(route, route) for route in {**routes._ALL, **routes._WINDOW}]
     for name, sent in headers.items():
@@ -65,10 +65,10 @@ def walk(notes: Notes, http: httpx.Client, headers: dict[str, dict[str, str]]) -
                 answers[f"{method} {path}"] = http.request(method, path, headers=sent, **body).status_code
         opened = {what: code for what, code in answers.items() if code != 401}
         expected = {"GET /health": 200, "POST /login": 400}
-        notes.line(f"{len(answers)} routes and methods, {name}", opened == expected, f"not 401: {opened}")
+        notes.line(f"routes and methods, {name}", opened == expected, f"{len(answers)}; not 401: {opened}")
 
 
-def scopes(notes: Notes, http: httpx.Client, keys: dict[str, str]) -> None:
+def scopes(notes: Marks, http: httpx.Client, keys: dict[str, str]) -> None:
     mine = http.post("/v1/chat/completions", json=chat("echo"), headers=bearer(keys["alice"])).headers["x-request-id"]
     seen = {}
     for name in ("alice", "bob", "read", "admin"):
@@ -83,7 +83,7 @@ def scopes(notes: Notes, http: httpx.Client, keys: dict[str, str]) -> None:
     notes.line("a key that may only read may not ask", asked == 403, f"{asked}")
 
 
-def revoked(notes: Notes, server: Served, store: KeyStore) -> None:
+def revoked(notes: Marks, server: Served, store: KeyStore) -> None:
     asked = {
         "a stream, passed through": ("POST", "/v1/chat/completions", chat("up", stream=True)),
         "a stream of a vote": ("POST", "/v1/chat/completions", chat("self_consistency(n=4)@up", stream=True)),
@@ -111,10 +111,10 @@ def revoked(notes: Notes, server: Served, store: KeyStore) -> None:
         thread.join(30)
         took = ended[0] - began if ended else 30.0
         seen = f"ended after {took * 1e3:.0f} ms; a new request {refused} after {at_once * 1e3:.0f} ms"
-        notes.line(f"revoked: {name}", running and took <= 1.0 and refused == 401, seen)
+        notes.line(f"revoked: {name}", running and took <= 1.0 and refused == 401, seen, exact=False)
 
 
-def cookies(notes: Notes, http: httpx.Client, store: KeyStore) -> None:
+def cookies(notes: Marks, http: httpx.Client, store: KeyStore) -> None:
     key, secret = store.create("a browser", scopes=("admin",))
     plain = httpx.Client(base_url=http.base_url, verify=False)
     got = plain.post("/login", json={"key": secret})
@@ -139,7 +139,7 @@ def cookies(notes: Notes, http: httpx.Client, store: KeyStore) -> None:
 # --- how long a refusal takes
 
 
-def timing(notes: Notes, store: KeyStore, rounds: int) -> None:
+def timing(notes: Marks, store: KeyStore, rounds: int) -> None:
     _, right = store.create("timed")
     head, body = right[:14], right[14:]  # "nlrl_", eight characters of id, "_"
     other = {True: "A", False: "B"}
@@ -158,13 +158,13 @@ def timing(notes: Notes, store: KeyStore, rounds: int) -> None:
     share = {name: chance_above(took[first], values) for name, values in took.items() if name != first}
     seen = ", ".join(f"{name}: {value:.3f}" for name, value in share.items())
     seen = f"chance to take longer than one {first}: {seen}"
-    notes.line("time does not tell how much is right", abs(share[last] - 0.5) <= SAME, seen)
+    notes.line("time does not tell how much is right", abs(share[last] - 0.5) <= SAME, seen, exact=False)
 
 
 # --- where a key could be read
 
 
-def leaks(notes: Notes, folder: Path, secrets: dict[str, str], options: list[str], form: str) -> None:
+def leaks(notes: Marks, folder: Path, secrets: dict[str, str], options: list[str], form: str) -> None:
     """Ask in every way that could make a key show, and look everywhere."""
     records = folder / f"records-{form}.sqlite"
     said: list[bytes] = []
@@ -219,7 +219,7 @@ def leaks(notes: Notes, folder: Path, secrets: dict[str, str], options: list[str
 # --- pages of others
 
 
-def foreign(notes: Notes, http: httpx.Client, server: Served, keys: dict[str, str]) -> None:
+def foreign(notes: Marks, http: httpx.Client, server: Served, keys: dict[str, str]) -> None:
     port = server.address[1]
     names = ("evil.example", f"evil.example:{port}", "127.0.0.1.evil.example", "localhost.evil.example", "0.0.0.0")
     codes = {
@@ -248,7 +248,7 @@ def foreign(notes: Notes, http: httpx.Client, server: Served, keys: dict[str, st
     notes.line("what a page may post unasked (CSRF)", set(seen) == {415}, f"{seen}")
 
 
-def loopback(notes: Notes, server: Served) -> None:
+def loopback(notes: Marks, server: Served) -> None:
     words = ["serve", "--host", "0.0.0.0", "--port", "0", "--model", "http://127.0.0.1:9/v1#x"]
     command = [sys.executable, "-m", "nlrl.cli", *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -273,7 +273,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer timings, one form of the log")
     args = parser.parse_args()
-    notes = Notes()
+    notes = Marks("server_security", args.quick)
     slow = Manners(token_seconds=0.1, reply=lambda asked, choice: [" word", "\n"] * 200)
     with tempfile.TemporaryDirectory() as name, StubServer(slow) as stub, EchoUpstream() as echo:
         folder = Path(name)
@@ -305,7 +305,7 @@ def main() -> int:
                 leaks(notes, folder, secrets, options, form)
         sent = echo.keys == {f"Bearer {UPSTREAM_KEY}"}
         notes.line("the upstream was sent its key and no other", sent, f"{len(echo.keys)} kinds of Authorization")
-    return notes.result("server_security")
+    return notes.result()
 
 
 if __name__ == "__main__":

@@ -28,13 +28,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
+from equipment.marks import Marks
 from equipment.servers import HERE, Server, dripping, end_orderly, nlrl_serve
 
 VOTES = 4
@@ -119,7 +119,6 @@ def measure(kind: str, size: Size, up: Server, ours: Server, asked_directly: dic
         "grown_mb": round(grown, 1),
         "server_cpu_s": ours.cpu_s() - cpu,
         "upstream_cpu_s": up.cpu_s() - up_cpu,
-        "met": not said["errors"] and said["most_open"] == said["right"] == size.streams and grown <= most_mb,
     }
     print(f"\n{kind}: {size.streams} streams, {said['most_open']} open at once, {tokens:,} tokens from upstream")
     print(f"  right to the last word and [DONE]: {said['right']}; wrong: {said['errors'] or 'none'}")
@@ -139,6 +138,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="100 streams for 5 s")
     parser.add_argument("--streams", type=int, default=1000, help="how many, if not --quick  [default: 1000]")
     args = parser.parse_args()
+    marks = Marks("server_streams", args.quick)
     size = Size(100, 2.0, 5.0) if args.quick else Size(args.streams, 10.0, 60.0)
     end_orderly()
     raise_open_files(2 * size.streams + 200)
@@ -152,15 +152,14 @@ def main() -> int:
         directly = listen(up.port, "stub", replace(size, hold_s=1.0))
         served = dict.fromkeys(KINDS, ours) | {"passed through": bare}
         rows = [measure(kind, size, up, served[kind], directly) for kind in KINDS]
-    met = all(row["met"] for row in rows)
-    print(f"\nmarks: {'met' if met else 'NOT met'}")
     busy = os.getloadavg()[0]
     if busy > 2 * (os.cpu_count() or 1):
         print(f"The load is {busy:.1f}: other programs hold the processors, and the times are mostly theirs.")
-    machine = {"cpus": os.cpu_count(), "python": platform.python_version(), "load": round(busy, 1)}
-    result = {"benchmark": "server_streams", "streams": size.streams, "met": met, "rows": rows, "upstream": directly}
-    print("RESULT " + json.dumps({**result, "machine": machine}))
-    return 0 if met else 1
+    for row in rows:
+        marks.exact(f"streams right to the end, {row['kind']}", row["right"], equal_to=size.streams)
+        marks.timing(f"streams open at once, {row['kind']}", row["most_open"], equal_to=size.streams)
+        marks.timing(f"MB grown while held, {row['kind']}", row["grown_mb"], at_most=KINDS[row["kind"]][1])
+    return marks.result(streams=size.streams, rows=rows, upstream=directly)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 from collections import Counter
@@ -37,6 +36,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from equipment.marks import Marks
 from equipment.servers import HERE, Server, ask, bare_proxy, end_orderly, its_hub, nlrl_serve, optillm, upstream
 
 CLIENTS = 256
@@ -210,23 +210,20 @@ def table(kinds: dict[str, Kind]) -> list[dict[str, Any]]:
     return rows
 
 
-def judge(kinds: dict[str, Kind]) -> tuple[bool, dict[str, float]]:
-    """Whether every mark that was measured is met, and the ratios."""
-    marks = [("ours, passed through", "bare proxy", OF_BARE)]
+def judge(kinds: dict[str, Kind], marks: Marks) -> None:
+    """Every mark that was measured: ratios, and errors of ours."""
+    pairs = [("ours, passed through", "bare proxy", OF_BARE)]
     for peer, times in (("its_hub, budget 1", TIMES_ITS_HUB), ("optillm, approach none", TIMES_OPTILLM)):
-        marks.append(("ours, passed through", peer, times))
+        pairs.append(("ours, passed through", peer, times))
     for peer, times in (("its_hub, vote of 8", TIMES_ITS_HUB), ("optillm, vote of 5", TIMES_OPTILLM)):
-        marks.append(("ours, vote of 8", peer, times))
-    ratios, met = {}, True
-    for ours, other, times in marks:
+        pairs.append(("ours, vote of 8", peer, times))
+    for ours, other, times in pairs:
         if other in kinds:
             ratio = kinds[ours].best / max(kinds[other].best, 1e-9)
-            ratios[f"{ours} / {other}"] = round(ratio, 3)
-            met &= ratio >= times
-            print(f"mark: {ours} / {other} >= {times:g}: {'met' if ratio >= times else 'NOT met'} ({ratio:.2f})")
+            met = marks.timing(f"requests a second, {ours} / {other}", ratio, at_least=times)
+            print(f"mark: {ours} / {other} >= {times:g}: {'met' if met else 'NOT met'} ({ratio:.2f})")
     wrong = sum(sum(turn.said["errors"].values()) for kind in kinds.values() if not kind.peer for turn in kind.turns)
-    print(f"mark: no error of ours: {'met' if wrong == 0 else 'NOT met'} ({wrong})")
-    return met and wrong == 0, ratios
+    marks.exact("errors of ours", wrong, equal_to=0)
 
 
 def _shown(said: dict[str, Any]) -> str:
@@ -239,6 +236,7 @@ def main() -> int:
     parser.add_argument("--its-hub", help="the Python of an environment with its_hub[iaas] 1.2.0")
     parser.add_argument("--optillm", help="the Python of an environment with optillm 0.4.0")
     args = parser.parse_args()
+    marks = Marks("server_throughput", args.quick)
     turns, seconds = (1, 2.0) if args.quick else (3, 8.0)
     print(f"{CLIENTS} clients, upstream of {DELAY_S * 1e3:.0f} ms, {turns} turns of at least {seconds:.0f} s")
     print(f"{os.cpu_count()} processors hold the server, the upstream and the clients", flush=True)
@@ -260,12 +258,8 @@ def main() -> int:
         end=" ",
     )
     print(f"the fastest server gets {fastest / ceiling:.0%} of that.")
-    met, ratios = judge(kinds)
-    busy = os.getloadavg()[0]
-    machine = {"cpus": os.cpu_count(), "python": platform.python_version(), "load": round(busy, 1)}
-    result = {"benchmark": "server_throughput", "clients": CLIENTS, "ratios": ratios, "met": met, "rows": rows}
-    print("RESULT " + json.dumps({**result, "machine": machine}))
-    return 0 if met else 1
+    judge(kinds, marks)
+    return marks.result(clients=CLIENTS, rows=rows)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import os
-import platform
 import random
 import tempfile
 import time
@@ -31,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
+from equipment.marks import Marks
 from nlrl.benchmark.panels import import_panels
 from nlrl.benchmark.races import Race, read_races
 from nlrl.benchmark.synthetic_traces import WORLDS, world, write_traces
@@ -286,9 +284,8 @@ async def agreement(bank: Bank, name: str, races: Sequence[Race], bare: Sequence
 
 
 async def run(options: argparse.Namespace) -> int:
-    begun = time.time()
+    marks = Marks("stopping", options.quick)
     results: dict[str, dict[str, object]] = {}
-    passed = True
     orders = 2 if options.quick else options.orders
     with tempfile.TemporaryDirectory(prefix="nlrl-stopping-") as directory, Bank() as bank:
         sets: list[tuple[str, list[Path], list[Path]]]
@@ -320,7 +317,7 @@ async def run(options: argparse.Namespace) -> int:
                 every.append(measure(bare, races, weights, orders))
                 same = await agreement(bank, f"{title}-test-{i}", races, bare, weights)
                 print(f"{file.name}: strategies and replay agree in {100 * same:.0f} % of 80 solves")
-                passed &= same == 1.0
+                marks.exact(f"strategies and replay agree, {file.stem}", same, equal_to=1.0)
                 if len(tests) > 1:
                     results[f"{title} {file.stem}"] = show(file.stem, every[-1], weights)
             joined = tuple(
@@ -335,19 +332,8 @@ async def run(options: argparse.Namespace) -> int:
             results[title]["held_out_auc"] = round(weights.held_out_auc, 3)
     key = "recorded" if options.panel else ("plain" if "plain" in results else next(iter(results)))
     low = results[key]["points_over_frontier"][1]  # type: ignore[index]
-    passed &= low > 0
-    result = {
-        "benchmark": "stopping",
-        "synthetic": not options.panel,
-        "results": results,
-        "orders": orders,
-        "seconds": round(time.time() - begun, 1),
-        "cpus": os.cpu_count(),
-        "python": platform.python_version(),
-        "passed": bool(passed),
-    }
-    print("\nRESULT " + json.dumps(result))
-    return 0 if passed else 1
+    marks.exact(f"points over the frontier, low end, {key}", low, above=0)
+    return marks.result(synthetic=not options.panel, results=results, orders=orders)
 
 
 def main() -> int:

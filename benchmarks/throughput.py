@@ -17,15 +17,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable
 from statistics import median
 from typing import Any, NamedTuple
 
+from equipment.marks import Marks
 from nlrl.core import Completion, NlrlError, Request, Sampling, user
 from nlrl.models import LlamaModel, load_model
 
@@ -158,11 +157,11 @@ def main() -> int:
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--quick", action="store_true", help="under a minute: fewer turns, shorter attempts")
     options = parser.parse_args()
+    marks = Marks("throughput", options.quick)
     try:
         model = load_model(options.model, slots=ATTEMPTS, context_tokens=CONTEXT_TOKENS)
     except NlrlError as error:
-        print(error, file=sys.stderr)
-        return 2
+        return marks.skip(str(error))
     if not isinstance(model, LlamaModel):
         print(f"{options.model} does not run on the embedded engine.", file=sys.stderr)
         return 2
@@ -171,17 +170,10 @@ def main() -> int:
         result = measure(model, turns, max_tokens, passes)
     finally:
         asyncio.run(model.aclose())
-    machine = {
-        "load": round(load(), 1),
-        "cpus": os.cpu_count(),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-    }
-    met = result["ours_to_bare"] >= MARK
+    met = marks.timing("tokens a second, ours / bare", result["ours_to_bare"], at_least=MARK)
     print(f"\nby processor seconds: {result['ours_to_bare_by_cpu_seconds']}; load of the machine: {load():.1f}")
     print(f"mark: ours / bare >= {MARK}: {'met' if met else 'NOT met'} ({result['ours_to_bare']})")
-    print("RESULT", json.dumps({"benchmark": "throughput", "model": model.name, **result, "met": met, **machine}))
-    return 0 if met else 1
+    return marks.result(model=model.name, **result)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +13,7 @@ from numpy.typing import NDArray
 
 from chains.arms import Outcome, Probes
 from chains.choice import PRICES, Chosen, Floats, Seed, Whole, ratio_intervals, ratios
+from equipment.marks import Marks
 from nlrl.benchmark.intervals import bootstrap
 from nlrl.benchmark.plot import locator
 
@@ -158,7 +155,7 @@ def draw(path: Path, seeds: Sequence[Measured], curve: Seed, crossing: dict[str,
     return f"picture: {path}"
 
 
-def report(seeds: Sequence[Measured], sizes: int, picture: Path, begun: float, mark: float | None) -> int:
+def report(seeds: Sequence[Measured], sizes: int, picture: Path, marks: Marks, mark: float | None) -> int:
     """Print everything; 0 where the ratio at the largest size reaches the mark with its whole interval."""
     bins, fixed = stack(seeds, lambda m: m.bins), seeds[0].fixed.arms
     right, tokens = stack(seeds, lambda m: m.fixed.right), stack(seeds, lambda m: m.fixed.tokens)
@@ -199,7 +196,6 @@ def report(seeds: Sequence[Measured], sizes: int, picture: Path, begun: float, m
     say_choice(seeds, at)
     print("\n" + draw(picture, seeds, whole, crossing))
     result = {
-        "benchmark": "compute_optimal",
         "seeds": len(seeds),
         "problems": int(right.shape[1]),
         "baseline": f"best_of_n(n={SIZES[sizes - 1]})",
@@ -211,16 +207,13 @@ def report(seeds: Sequence[Measured], sizes: int, picture: Path, begun: float, m
         "by_n": {str(n): _finite(x) for n, x in zip(SIZES, pooled, strict=False)},
         "low_by_n": {str(n): _finite(x) for n, x in zip(SIZES, low, strict=False)},
         **{name.replace(" ", "_"): _finite(r[-1]) for name, r in other.items()},
-        "mark": mark,
         "crossing": crossing,
-        "seconds": round(time.perf_counter() - begun),
-        "cpus": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "python": platform.python_version(),
     }
-    print("RESULT", json.dumps(result))
-    return 0 if mark is None or (np.isfinite(low[-1]) and low[-1] >= mark) else 1
+    if mark is not None:
+        marks.exact("tokens of best-of-N by those of compute-optimal, low end", _finite(low[-1]), at_least=mark)
+    return marks.result(**result)
 
 
 def _finite(x: float) -> float | None:

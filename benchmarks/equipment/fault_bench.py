@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from equipment.notes import Notes
+from equipment.marks import Marks
 from equipment.served import Served
 from nlrl.models._stub_server import Fault, Manners, StubServer
 
@@ -20,11 +20,11 @@ PLAIN = Manners()
 SINGLE = Manners(n="refused", refusal="parameter n is not supported")  # so that every attempt is a call of its own
 
 
-class Bench(Notes):
+class Bench(Marks):
     """One upstream and one server before it; `line` notes what was seen."""
 
-    def __init__(self, stub: StubServer, server: Served) -> None:
-        super().__init__()
+    def __init__(self, stub: StubServer, server: Served, quick: bool = False) -> None:
+        super().__init__("server_faults", quick)
         self.stub, self.server = stub, server
         self.http = httpx.Client(base_url=server.url, timeout=60, verify=False)
 

@@ -517,6 +517,7 @@ def test_the_call_that_the_module_shows_can_be_made():
 def test_the_benchmark_measures_the_base_policy_alone(monkeypatch, tmp_path, capsys):
     script = Path(__file__).parents[4] / "benchmarks" / "gpi_prompt_only.py"
     arguments = ["--quick", "--ways", "none", "--test", "5", "--out", str(tmp_path)]
+    monkeypatch.syspath_prepend(str(script.parent))
     monkeypatch.setattr(sys, "argv", [str(script), *arguments])
     with pytest.raises(SystemExit) as end:
         runpy.run_path(str(script), run_name="__main__")
