@@ -11,8 +11,8 @@ a run, a policy, a file of keys or of request records. Run it to see how they ca
     keys.sqlite                three keys, one of them revoked; SECRET in the tests opens the first
     requests.sqlite            `nlrl serve --records --texts keep`, after three requests
     logprobs.sqlite            the bank of a `bench` at a server that answers at random
-    no-logprobs*.sqlite        the same at one that ignores `logprobs`, with a panel of samples and without: it wrote one
-                               panel under two keys, since its keys said what the server was believed to give by then
+    no-logprobs*.sqlite        the same at one that ignores `logprobs`, with a panel of samples and without: one panel
+                               came under two keys, since keys said what the server was believed to give by then
 """
 
 from __future__ import annotations
@@ -35,7 +35,13 @@ from nlrl.server import KeyStore
 
 PORT = 18431  # part of the model's name, and so of its keys
 SUMS = [(f"What is {a} + {b}?", str(a + b)) for a, b in zip(range(17, 25), range(25, 17, -1), strict=True)]
-STRATEGIES = ("direct", "self_consistency(n=4)", "adaptive_consistency(n=4, wave=2)", "best_of_n(n=4)", "self_refine(rounds=1)")  # fmt: skip
+STRATEGIES = (
+    "direct",
+    "self_consistency(n=4)",
+    "adaptive_consistency(n=4, wave=2)",
+    "best_of_n(n=4)",
+    "self_refine(rounds=1)",
+)
 LIVE = ("best_of_n(n=3)", "direct", "self_consistency(n=4)", "self_refine(rounds=1)")
 
 
@@ -104,7 +110,8 @@ def main(home: Path) -> None:
     sim = "stochastic:0.6"
     bench(home, sim, "run/bank.sqlite", STRATEGIES, "--samples", "4", "--out", str(home / "run"))
     nlrl("calibrate", "--data", str(home / "problems.jsonl"), "--model", sim, "--samples", "4", "--probe", "2",
-         "--bins", "1", "--strategy", "direct", "--strategy", "self_consistency(n=4)", "--out", str(home / "policy"))  # fmt: skip
+         "--bins", "1", "--strategy", "direct", "--strategy", "self_consistency(n=4)",
+         "--out", str(home / "policy"))  # fmt: skip
     with KeyStore(home / "keys.sqlite") as keys:
         print("SECRET", keys.create("alice", tokens=1000)[1])
         keys.create("grafana", scopes=("read",), per_minute=60)

@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.data.make_version_0_1 import LIVE, STRATEGIES
 
 from nlrl.benchmark import latest, read_records
 from nlrl.cli.app import run
 from nlrl.models.scripted import StochasticModel
 from nlrl.server import KeyStore
 from nlrl.server.records import Records
-from tests.data.make_version_0_1 import LIVE, STRATEGIES
 
 _SECRET = "nlrl_14ec2561_ckpAbfsWiqv2QCr9iVNQKzmX1icAnF0T0ROcEF4Vr3U"  # of a key that opens nothing but the copy here
 _STUB = "openai:stub@127.0.0.1:18431"

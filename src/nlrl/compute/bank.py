@@ -5,8 +5,9 @@
     await bank.get(key, range(4))        # {0: Draw, 1: Draw}: 2 and 3 were never drawn
 
 One SQLite file in write-ahead mode: append-only (a sample is never overwritten), safe against `kill -9`, and many
-processes may write at once. Its calls run on one thread of its own, so a slow disk never blocks the event loop.
-From this one mechanism come resume, replay, offline comparison on the same samples, and no token paid for twice.
+processes may draw from it at once: what one draws, the others wait for (`drawing`). Its calls run on one thread of its
+own, so a slow disk never blocks the event loop. From this one mechanism come resume, replay, offline comparison on the
+same samples, and no token paid for twice.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, fields
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
+from nlrl.compute._claims import Claims, transaction
 from nlrl.core import BankError, Completion, Message, Problem, Sampling
 
 _T = TypeVar("_T")
@@ -101,6 +103,7 @@ class Bank:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="nlrl-bank")
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._closed = False
+        self._claims: Claims | None = None
         self._db = self._open()
         # for a bank that nobody closed; it may run on the bank's own thread, so it must not wait for that
         self._finalizer = weakref.finalize(self, _let_go, self._thread, self._db)
@@ -115,6 +118,8 @@ class Bank:
                     db.execute("PRAGMA journal_mode=WAL")
                     db.execute("PRAGMA synchronous=NORMAL")  # safe against a killed process; only power loss can cost
                 db.executescript(_SCHEMA)
+                if self.path is not None:
+                    self._claims = Claims.of(db, self._thread)
             except sqlite3.Error:
                 db.close()
                 raise
@@ -167,25 +172,31 @@ class Bank:
 
     async def put(
         self, key: str, draws: Mapping[int, Draw], *, model: str, problem_id: str | None = None, request: Any = None
-    ) -> None:
-        """Record draws, all or none. What is already there stays: a sample is never replaced."""
-        await self._run(self._put, key, draws, model, problem_id, request)
+    ) -> dict[int, Draw]:
+        """Record draws, all or none. What is already there stays: a sample is never replaced, and where another one
+        stands, that is returned."""
+        return await self._run(self._put, key, draws, model, problem_id, request)
 
-    def _put(self, key: str, draws: Mapping[int, Draw], model: str, problem_id: str | None, request: Any) -> None:
+    def _put(
+        self, key: str, draws: Mapping[int, Draw], model: str, problem_id: str | None, request: Any
+    ) -> dict[int, Draw]:
         now = time.time()
         rows = [(key, idx, now, _encode(draw)) for idx, draw in draws.items()]
-        with _transaction(self._db):
+        with transaction(self._db):
             self._db.execute(
                 "INSERT OR IGNORE INTO prompts VALUES (?, ?, ?, ?)", (key, model, problem_id, _encode(request))
             )
-            self._db.executemany("INSERT OR IGNORE INTO samples VALUES (?, ?, ?, ?)", rows)
+            written = self._db.executemany("INSERT OR IGNORE INTO samples VALUES (?, ?, ?, ?)", rows).rowcount
+        if written == len(rows):
+            return {}
+        return {idx: held for idx, held in self._get(key, list(draws)).items() if held != draws[idx]}
 
     async def put_cancelled(self, key: str, tokens: Mapping[int, int]) -> None:
         """Remember what cancelled draws had generated, so that a replay charges the same."""
         await self._run(self._put_cancelled, key, tokens)
 
     def _put_cancelled(self, key: str, tokens: Mapping[int, int]) -> None:
-        with _transaction(self._db):
+        with transaction(self._db):
             self._db.executemany(
                 "INSERT OR IGNORE INTO cancelled VALUES (?, ?, ?)", [(key, idx, n) for idx, n in tokens.items()]
             )
@@ -211,11 +222,16 @@ class Bank:
         return rows[0][0] if rows else None
 
     @asynccontextmanager
-    async def drawing(self, key: str) -> AsyncIterator[None]:
-        """Held while draws of `key` are looked up and made, so that two askers never pay for one sample twice."""
-        lock = self._locks.setdefault(key, asyncio.Lock())
-        async with lock:
-            yield
+    async def drawing(self, key: str, indices: Iterable[int]) -> AsyncIterator[dict[int, Draw]]:
+        """Held while draws of `key` are made, so that two askers, of one process or of several on one file, never pay
+        for one draw twice. Yields those of `indices` that another asker has recorded meanwhile."""
+        wanted = sorted(indices)
+        async with AsyncExitStack() as stack:
+            for index in wanted:  # ascending, so two askers can never wait for each other
+                await stack.enter_async_context(self._locks.setdefault(f"{key}:{index}", asyncio.Lock()))
+            if self._claims is not None:
+                await stack.enter_async_context(self._claims.held(key, wanted, self._run))
+            yield await self.get(key, wanted)
 
     # --- panels: problems with their draws, imported or for export
 
@@ -224,7 +240,7 @@ class Bank:
         await self._run(self._put_problems, panel, problems)
 
     def _put_problems(self, panel: str, problems: Mapping[int, Problem]) -> None:
-        with _transaction(self._db):
+        with transaction(self._db):
             self._db.executemany(
                 "INSERT OR REPLACE INTO problems VALUES (?, ?, ?)",
                 [(panel, row, _encode(problem)) for row, problem in problems.items()],
@@ -269,6 +285,8 @@ class Bank:
         """Write all out and release the file. Closing twice is fine."""
         if not self._closed:
             self._closed = True
+            if self._claims is not None:
+                self._claims.close()
             self._thread.shutdown(wait=True)
             self._finalizer()
 
@@ -277,17 +295,6 @@ class Bank:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-@dataclass
-class _transaction:
-    db: sqlite3.Connection
-
-    def __enter__(self) -> None:
-        self.db.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.db.execute("COMMIT" if kind is None else "ROLLBACK")
 
 
 def _let_go(thread: ThreadPoolExecutor, db: sqlite3.Connection) -> None:

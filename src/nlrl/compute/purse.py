@@ -118,13 +118,11 @@ class Purse:
         try:
             async with AsyncExitStack() as stack:
                 known = await self.bank.get(key, indices)
-                for index in indices:  # ascending, so two waves can never wait for each other
-                    if index not in known:
-                        async with _until(until):
-                            await stack.enter_async_context(self.bank.drawing(f"{key}:{index}"))
-                if len(known) < request.n:
-                    known = await self.bank.get(key, indices)  # another asker may have drawn them meanwhile
                 missing = [i for i in indices if i not in known]
+                if missing and not isinstance(model, ReplayModel):  # which has nothing to draw
+                    async with _until(until):
+                        known |= await stack.enter_async_context(self.bank.drawing(key, missing))
+                    missing = [i for i in indices if i not in known]
                 # what was cancelled before is likely not to be wanted again: it starts only when it is asked for
                 deferred = await self.bank.get_cancelled(key, missing)
                 flow.start([i for i in missing if i not in deferred])
@@ -143,6 +141,7 @@ class Purse:
                                     raise
                                 late = True
                                 await flow.stop()
+                                await self._record(key, model, problem, request, flow)
                             draw = flow.done.get(index)
                         if draw is not None:
                             served[index] = draw
@@ -189,13 +188,26 @@ class Purse:
             self._remember(model, request.messages, request.prefill, length)
         # kept for people to read; what no encoding can hold is replaced
         messages = [[m.role, m.content.encode("utf-8", "replace").decode()] for m in request.messages]
-        await self.bank.put(
+        held = await self.bank.put(
             key,
             fresh,
             model=model.name,
             problem_id=problem.id if problem else None,
             request={"messages": messages, "prefill": request.prefill, "sampling": request.sampling},
         )
+        # drawn second, as when this process had slept beyond its claim: what is recorded is what everybody is served
+        flow.done.update({i: _instead(fresh[i], draw) for i, draw in held.items()})
+
+
+def _instead(own: Draw, held: Draw) -> Draw:
+    """The bank's draw, with what ours had cost on its bill as lost."""
+    mine, its = own.completion, held.completion
+    lost = replace(
+        its,
+        lost_prompt_tokens=its.lost_prompt_tokens + mine.lost_prompt_tokens + (0 if own.shared else mine.prompt_tokens),
+        lost_completion_tokens=its.lost_completion_tokens + mine.lost_completion_tokens + mine.completion_tokens,
+    )
+    return Draw(lost, held.shared, held.answer, held.probes)
 
 
 def _until(moment: float | None) -> AbstractAsyncContextManager[object]:

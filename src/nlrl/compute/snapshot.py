@@ -37,9 +37,13 @@ class Snapshot(Bank):
 
     async def put(
         self, key: str, draws: Mapping[int, Draw], *, model: str, problem_id: str | None = None, request: Any = None
-    ) -> None:
+    ) -> dict[int, Draw]:
         """Record draws in the bank behind it too."""
-        await self.behind.put(key, draws, model=model, problem_id=problem_id, request=request)
+        held = await self.behind.put(key, draws, model=model, problem_id=problem_id, request=request)
+        self._learn(key, {**draws, **held})
+        return held
+
+    def _learn(self, key: str, draws: Mapping[int, Draw]) -> None:
         family = self._draws.get(key)
         if family is not None:
             family.update({i: d for i, d in draws.items() if i not in family})
@@ -66,10 +70,11 @@ class Snapshot(Bank):
         return await self.behind.get_length(prompt)
 
     @asynccontextmanager
-    async def drawing(self, key: str) -> AsyncIterator[None]:
+    async def drawing(self, key: str, indices: Iterable[int]) -> AsyncIterator[dict[int, Draw]]:
         """As the bank behind it."""
-        async with self.behind.drawing(key):
-            yield
+        async with self.behind.drawing(key, indices) as known:
+            self._learn(key, known)
+            yield known
 
     def _held(self, kept: OrderedDict[str, Any], key: str, found: Any) -> Any:
         kept[key] = found

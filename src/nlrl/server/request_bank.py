@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from nlrl.compute import Bank, Draw
@@ -30,11 +30,10 @@ class RequestBank(Bank):
 
     async def put(
         self, key: str, draws: Mapping[int, Draw], *, model: str, problem_id: str | None = None, request: Any = None
-    ) -> None:
-        """Record draws; what is already there stays."""
+    ) -> dict[int, Draw]:
+        """Record draws; what is already there stays, and is returned."""
         known = self._draws.setdefault(key, {})
-        for index, draw in draws.items():
-            known.setdefault(index, draw)
+        return {index: held for index, draw in draws.items() if (held := known.setdefault(index, draw)) is not draw}
 
     async def get_cancelled(self, key: str, indices: Iterable[int]) -> dict[int, int]:
         """Tokens that cancelled draws had generated."""
@@ -56,10 +55,13 @@ class RequestBank(Bank):
         self._lengths.setdefault(prompt, tokens)
 
     @asynccontextmanager
-    async def drawing(self, key: str) -> AsyncIterator[None]:
-        """Held while draws of `key` are looked up and made."""
-        async with self._held.setdefault(key, asyncio.Lock()):
-            yield
+    async def drawing(self, key: str, indices: Iterable[int]) -> AsyncIterator[dict[int, Draw]]:
+        """Held while draws of `key` are made; yields those that another asker has made meanwhile."""
+        wanted = sorted(indices)
+        async with AsyncExitStack() as stack:
+            for index in wanted:
+                await stack.enter_async_context(self._held.setdefault(f"{key}:{index}", asyncio.Lock()))
+            yield await self.get(key, wanted)
 
     def close(self) -> None:
         """Nothing."""
