@@ -35,6 +35,8 @@ import learn_classifier as learner
 import prompt_sets
 from marks import Marks
 
+NEEDS = ("data",)
+
 ACCURACY_MARK, MICROSECONDS_MARK = 0.97, 50.0
 
 FIRST_SIGHT = {

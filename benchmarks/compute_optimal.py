@@ -40,6 +40,8 @@ from chains.report import BASE, BINS, CROSSING, MARK, OTHER, PLANNED, SIZES, Mea
 from chains.world import Plan, World, make_world
 from equipment.marks import Marks
 
+NEEDS = ("torch",)
+
 QUICK = Plan(
     problems=14,
     generator_steps=500,

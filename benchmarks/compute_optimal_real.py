@@ -30,6 +30,8 @@ from nlrl.scaling.flops import Shape, matched
 from nlrl.scaling.report import family_rows, tables
 from nlrl.tasks.datasets import load_problems
 
+NEEDS = ("data",)
+
 SETS = ("gsm8k/test.jsonl", "mbpp/sanitized-mbpp.json", "commonsenseqa/dev_rand_split.jsonl")
 SAMPLES, MAX_TOKENS = 16, 256
 RATIOS = (0.01, 0.16, 0.79, 1.0, 22.0)  # inference tokens over pretraining tokens; .16, .79 and 22 are the paper's

@@ -43,6 +43,8 @@ from nlrl.language_rl.environments.exact import mean_return, uniform_policy, val
 from nlrl.training.learner import FitReport, Pair, Recipe
 from nlrl.training.text_model import TextTransformer
 
+NEEDS = ("torch",)
+
 WATCHED = 5  # of so many held-out episodes, one is played after each iteration too
 
 

@@ -36,6 +36,8 @@ from equipment.marks import Marks
 from equipment.public_sets import Decision
 from equivalence import Alone
 
+NEEDS = ("data",)
+
 JUDGED = Path(__file__).parent / "data" / "graders_judged.jsonl"
 JUDGEMENTS = ("label wrong", "ours wrong", "debatable")
 QUICK_OF_A_SOURCE = 40

@@ -39,6 +39,8 @@ from nlrl.sandbox import Limits, Outcome, Sandbox, TestOutcome
 from nlrl.sandbox.attacks import ALL, Kind, Range
 from nlrl.sandbox.attacks.mutants import function_under_test, mutants
 
+NEEDS = ("data",)
+
 PARTS = ("references", "mutants", "plain", "published", "speed", "attacks")
 KINDS = ("bubblewrap", "landlock")
 MUTANT_LIMITS = Limits(wall_s=10.0, cpu_s=1.0)  # a mutant that loops is a mutant that fails

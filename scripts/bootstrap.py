@@ -1,7 +1,10 @@
 """Set-up shared by ./demo and ./test: a virtual environment with this project in it, made once and kept.
 
-    python = prepare(".venv", extras=("local", "plot"))      # path of the environment's python
+    python = prepare(".venv", "demo")      # path of the environment's python
     run([python, "-m", "nlrl.cli", "--help"])
+
+What is installed is locked: scripts/locks/KIND.txt names every package with its version and the hashes of its files
+(docs/how-to/locks.md). Where the lock was never tried, and where the newest is asked for, pyproject.toml decides.
 
 Any `python3` may read this file first, so it must parse on old ones, to say clearly that they are too old (hence the
 quoted annotations). Nothing but the standard library is there yet.
@@ -9,14 +12,19 @@ quoted annotations). Nothing but the standard library is there yet.
 
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
+LOCKS = ROOT / "scripts" / "locks"
+TORCH = LOCKS / "torch.txt"
 LEAST = (3, 11)
+LOCKED = ((3, 11), (3, 13))  # the Pythons on which the locks were tried, on Linux x86_64
 STAMP = "nlrl-installed.txt"
 _PIP_SILENCE_S = 10  # how often to say that pip is still at work
 
@@ -35,28 +43,71 @@ def need_python() -> None:
     )
 
 
-def prepare(name: str, extras: "tuple[str, ...]", packages: "tuple[str, ...]" = ()) -> str:
-    """The python of the virtual environment `name` with this project (editable), `extras` and `packages` in it.
+class Kind(NamedTuple):
+    """What an environment is for: the extras of pyproject.toml in it, and whether torch comes with them."""
 
-    Installs only when pyproject.toml, the wish or the Python version changed since the last time.
+    extras: "tuple[str, ...]"
+    torch: bool = False
+
+
+KINDS = {
+    "dev": Kind(("dev",)),
+    "demo": Kind(("local", "plot")),  # a part of dev, in the same versions
+    "hf": Kind(("dev", "hf", "train"), torch=True),
+}
+
+
+def prepare(name: str, kind: str, newest: bool = False) -> str:
+    """The python of the virtual environment `name` with this project (editable) and what `kind` needs in it.
+
+    Installs only when pyproject.toml, the lock or the Python version changed since the last time. `newest`: the newest
+    packages that pyproject.toml allows, in an environment of their own.
     """
-    venv = ROOT / name
+    venv = ROOT / (name + "-newest" if newest else name)
     python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not _works(python):
-        say(f"Making the virtual environment {name}")
+        say(f"Making the virtual environment {venv.name}")
         _make_venv(venv, python)
-    wish = {*extras, *packages}
-    content = (ROOT / "pyproject.toml").read_bytes() + repr(sys.version_info[:2]).encode()
+    locks = sorted(path.read_bytes() for path in LOCKS.glob("*.txt"))
+    content = b"".join([(ROOT / "pyproject.toml").read_bytes(), *locks, repr((sys.version_info[:2], newest)).encode()])
     state = hashlib.sha256(content).hexdigest()
     stamp = venv / STAMP
     lines = stamp.read_text(encoding="utf-8").splitlines() if stamp.exists() else []
     installed = set(lines[1:]) if lines[:1] == [state] else set()
-    if lines[:1] != [state] or not wish <= installed:
-        say(f"Installing the project with {', '.join(sorted(wish)) or 'no extras'} (takes a while, once)")
-        target = f".[{','.join(sorted(extras))}]" if extras else "."
-        _pip(python, ["install", "--editable", target, *packages])
-        stamp.write_text("\n".join([state, *sorted(installed | wish)]) + "\n", encoding="utf-8")
+    if kind not in installed and not (kind == "demo" and "dev" in installed):
+        say(f"Installing the project and what is needed for {kind!r} (takes a while, once)")
+        _install(python, kind, newest)
+        stamp.write_text("\n".join([state, *sorted(installed | {kind})]) + "\n", encoding="utf-8")
     return str(python)
+
+
+def lock_fits() -> bool:
+    """Whether the locks were tried on a machine like this one."""
+    return (platform.system(), platform.machine()) == ("Linux", "x86_64") and (
+        LOCKED[0] <= sys.version_info[:2] <= LOCKED[1]
+    )
+
+
+def _install(python: Path, kind: str, newest: bool) -> None:
+    extras, torch = KINDS[kind]
+    if newest or not lock_fits():
+        if not newest:
+            here = f"Python {sys.version_info[0]}.{sys.version_info[1]} on {platform.system()} {platform.machine()}"
+            print(
+                f"\n!! NOT LOCKED: the lock was never tried with {here}. The newest packages that pyproject.toml\n"
+                "!! allows are installed, unchecked by any hash, and what they break nobody has seen yet.",
+                file=sys.stderr,
+                flush=True,
+            )
+        upgrade = ["--upgrade", "--upgrade-strategy", "eager"] if newest else []
+        _pip(python, ["install", *upgrade, "--editable", f".[{','.join(extras)}]"])
+        return
+    # wheels alone: building from source would fetch tools that no hash vouches for
+    locked = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(LOCKS / f"{kind}.txt")]
+    _pip(python, ["install", *locked])
+    if torch:
+        _pip(python, ["install", "-r", str(TORCH)])
+    _pip(python, ["install", "--no-deps", "--no-build-isolation", "--editable", "."])
 
 
 def _works(python: Path) -> bool:
