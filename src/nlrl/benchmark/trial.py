@@ -47,6 +47,7 @@ from nlrl.core import (
     Verdict,
     Verifier,
     VerifierError,
+    blind,
 )
 from nlrl.rewards.equivalence import default_equivalence
 from nlrl.rewards.extraction import extract_answer
@@ -112,9 +113,10 @@ class Trials:
         answer, failure = None, None
         try:
             if blank.strategy == PANEL:
-                await compute.score(problem, await compute.sample(problem, self.config.samples or 0))
+                unseen = blind(problem)
+                await compute.score(unseen, await compute.sample(unseen, self.config.samples or 0))
             else:
-                answer = await solve(blank.strategy, problem, compute)
+                answer = await solve(blank.strategy, blind(problem), compute)
         except Exception as error:  # attributed in the record, which keeps the attempts made so far
             if _ends_run(error):
                 raise

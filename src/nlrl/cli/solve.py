@@ -14,7 +14,7 @@ from nlrl.cli.budgets import parse_budget
 from nlrl.cli.frame import Command
 from nlrl.cli.inputs import read_question
 from nlrl.cli.live import live_view, printable
-from nlrl.core import Answer, Budget, Problem, Sampling, TaskType, UserError
+from nlrl.core import Answer, Budget, Problem, Sampling, TaskType, UserError, blind
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -174,10 +174,9 @@ async def _run(ask: Ask, console: Console, *, show: bool) -> account.Solved:
         try:
             await load(model, console)
             check_measurable(ask.budget, model)
-            blind = replace(ask.problem, reference=None, id="")  # a strategy must not see what it is judged by
             with live_view(console, several=ask.strategy != _WITHOUT_BUDGET, quiet=not show) as view:
                 compute = Compute(model, budget=ask.budget, bank=bank, sampling=ask.sampling, prompt=prompt, watch=view)
-                answer = await spend(ask.strategy, blind, compute)
+                answer = await spend(ask.strategy, blind(ask.problem), compute)
             return account.Solved(
                 problem=ask.problem,
                 strategy=ask.strategy,

@@ -34,7 +34,7 @@ from nlrl.core.errors import (
     UserError,
     VerifierError,
 )
-from nlrl.core.problems import ANSWER_PHRASE, CodeTests, InputOutput, Problem, TaskType
+from nlrl.core.problems import ANSWER_PHRASE, CodeTests, InputOutput, Problem, TaskType, blind
 from nlrl.core.protocols import Environment, Model, PricedVerifier, SpendingVerifier, Strategy, Verifier
 from nlrl.core.usage import NOTHING, Budget, Phase, Spend, Usage
 
@@ -45,5 +45,6 @@ __all__ = [
     "MissingExtra", "Model", "ModelError", "ModelMissing", "ModelRefused", "ModelUnavailable", "NlrlError",
     "NotInBank", "Phase", "PricedVerifier", "Prices", "Problem", "PromptTooLong", "Request", "Sampling",
     "SandboxUnavailable", "Score", "Spend", "SpendingVerifier", "Stopped", "Strategy", "TaskType", "TokenLogprob",
-    "UnknownName", "Usage", "UserError", "Verdict", "Verifier", "VerifierError", "assistant", "system", "user",
+    "UnknownName", "Usage", "UserError", "Verdict", "Verifier", "VerifierError", "assistant", "blind", "system",
+    "user",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -84,6 +84,14 @@ class Problem:
     def __post_init__(self) -> None:
         if not self.id:
             object.__setattr__(self, "id", content_id(self))
+
+
+def blind(problem: Problem) -> Problem:
+    """What a strategy is given: the problem under the same id, without the answers that it is judged by.
+
+    Hidden tests stay: how a program is read out of a text depends on the names they use. Only graders run them.
+    """
+    return replace(problem, reference=None, aliases=())
 
 
 def content_id(problem: Problem) -> str:

@@ -35,6 +35,7 @@ from nlrl.core import (
     Strategy,
     Verdict,
     Verifier,
+    blind,
 )
 from nlrl.rewards.reference import ReferenceVerifier
 from nlrl.rewards.registry import get_verifier
@@ -174,7 +175,7 @@ class _Row:
                     self.features = seen
             return await run(problem, compute)
 
-        answer = await solve(probed, self.problem, compute)
+        answer = await solve(probed, blind(self.problem), compute)
         right = await self._right(answer)
         stated = float("nan") if answer.confidence is None else answer.confidence
         usage = answer.usage

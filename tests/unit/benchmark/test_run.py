@@ -166,7 +166,7 @@ def test_concurrency_does_not_change_results(tmp_path):
 
 
 async def _broken(problem, compute):
-    if problem.reference == "6":
+    if problem.question.startswith("Box 2 "):
         raise ValueError("a bug in the strategy")
     return compute.answer((await compute.sample(problem, 1))[0])
 
