@@ -106,7 +106,6 @@ def fails_without(tests: list[str]) -> set[str]:
                     f"pytest ended with {code} on the code without a fault; run it on {left[:3]} ... by hand"
                 )
             wrong.add(failed)
-            (place / "took.jsonl").unlink(missing_ok=True)
     return wrong
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from coverage import CoverageData
@@ -14,6 +14,7 @@ from coverage import CoverageData
 from faults import ROOMS, Fault
 
 HERE = Path(__file__).resolve().parent
+FEW_FILES, FEW_TESTS, FEW_S = 6, 25, 0.5  # of the first try: a file takes longer to import than its fast tests to run
 
 
 class Cover:
@@ -36,36 +37,42 @@ class Cover:
             self._lines[path] = {n: {c.rpartition("|")[0] for c in who if c} for n, who in contexts.items()}
         return self._lines[path]
 
-    def tests(self, fault: Fault, limit_s: float) -> tuple[list[str], bool]:
-        """Tests to try, in order, and whether the line itself is run by one.
+    def tests(self, fault: Fault, limit_s: float) -> tuple[list[str], list[str]]:
+        """Tests to try first, and those to try then, each in order; nothing where nothing runs the statement.
 
-        First those that run the statement, the fastest first; behind them others that run something of the file, those
-        that run most of it first: a value that is made on import, or kept by a cache, is used by tests that do not
-        run its line. As many as fit into `limit_s` seconds.
+        First a few fast ones of the files that run the statement most; then the others that run it, the fastest
+        first, and behind them such as run something of the file: a value that is made on import, or kept by a cache,
+        is used by tests that do not run its line. As many as fit into `limit_s` seconds.
         """
         lines = self.lines(fault.path)
-        touched: dict[str, int] = defaultdict(int)
-        for who in lines.values():
-            for test in who:
-                touched[test] += 1
-        direct = set().union(*(lines.get(n, set()) for n in range(fault.first_line, fault.last_line + 1)))
-        order = sorted(direct, key=lambda t: (self.seconds[t], t))
-        order += sorted(set(touched) - direct, key=lambda t: (-touched[t], self.seconds[t], t))
-        chosen, total = [], 0.0
+        span = range(fault.first_line, fault.last_line + 1)
+        if not any(n in lines for n in span):
+            return [], []
+        direct = set().union(*(lines.get(n, set()) for n in span))
+        touched = Counter(test for who in lines.values() for test in who)
+        few: dict[str, list[str]] = defaultdict(list)
+        for test in sorted(direct or touched, key=lambda t: (self.seconds[t], t)):
+            if len(few[_file(test)]) < FEW_TESTS and self.seconds[test] < FEW_S:
+                few[_file(test)].append(test)
+        # a file that knows this one well says most about it
+        close = sorted(few, key=lambda name: -max((touched[t] for t in few[name]), default=0))[:FEW_FILES]
+        first = [test for name in close for test in few[name]]
+        order = sorted(direct - set(first), key=lambda t: (self.seconds[t], t))
+        order += sorted(set(touched) - direct - set(first), key=lambda t: (-touched[t], self.seconds[t], t))
+        then, total = [], self.expected_s(first)
         for test in order:
-            cost = self.seconds[test] + 0.005
-            if total + cost <= limit_s:
-                chosen.append(test)
-                total += cost
-        return chosen, bool(direct) or (bool(touched) and not _in_function(lines, fault))
+            total += self.seconds[test] + 0.005
+            if total > limit_s:
+                break
+            then.append(test)
+        return first, then
 
     def expected_s(self, tests: list[str]) -> float:
         return sum(self.seconds[t] for t in tests)
 
 
-def _in_function(lines: dict[int, set[str]], fault: Fault) -> bool:
-    """Whether nothing ran the statement, not even the import of its module."""
-    return not any(n in lines for n in range(fault.first_line, fault.last_line + 1))
+def _file(test: str) -> str:
+    return test.partition("::")[0]
 
 
 def make(root: Path, folder: Path, tests: list[str], workers: int) -> int:
