@@ -94,11 +94,14 @@ def erase(path: Path, key: str | None, user: str | None, yes: bool) -> None:
 @_FILE
 @click.option("--older-than", required=True, metavar="AGE", help="Such as 30d, 12h, 0s for all.")
 @click.option("--texts-only", is_flag=True, help="Keep the numbers: tokens, seconds, scores.")
+@click.option("--clock-is-right", is_flag=True, help="Although it is far ahead of when the file was last in use.")
 @_YES
-def purge(path: Path, older_than: str, texts_only: bool, yes: bool) -> None:
+def purge(path: Path, older_than: str, texts_only: bool, clock_is_right: bool, yes: bool) -> None:
     """Delete what is older than AGE; what it held is overwritten on the disk."""
-    before = time.time() - _age(older_than)
+    now = time.time()
+    before = now - _age(older_than)
     with _open(path) as records:
+        _check_clock(records, now, clock_is_right)
         if texts_only:
             _confirm(yes, f"Delete the texts of {records.count(before=before):,} requests in {path}?")
             click.echo(f"The texts of {records.forget_texts(before=before):,} requests are deleted.")
@@ -165,6 +168,23 @@ def _open(path: Path) -> Records:
     from nlrl.server import Records
 
     return Records(path, create=False)
+
+
+def _check_clock(records: Records, now: float, is_right: bool) -> None:
+    """A clock that jumped would make everything old. Raises UserError where it is doubted and nobody confirms it."""
+    from nlrl.server.retention import DAY_S, JUMP_S
+
+    seen = records.clock()
+    if seen is None or now - seen.at <= JUMP_S:
+        return
+    if not is_right:
+        last = time.strftime("%Y-%m-%d %H:%M", time.localtime(seen.at))
+        here = time.strftime("%Y-%m-%d %H:%M", time.localtime(now))
+        raise UserError(
+            f"This machine's clock says {here}, {(now - seen.at) / DAY_S:,.1f} days after {records.path} was last in "
+            f"use ({last}). By a wrong clock everything would be too old. If it is right, add --clock-is-right."
+        )
+    records.confirm_clock(now)
 
 
 def _write(lines: Iterable[bytes], out: Path | None) -> int:

@@ -28,6 +28,7 @@ from nlrl.server.call import Call, ClientGone
 from nlrl.server.errors import ApiError, as_api_error
 from nlrl.server.recent import Recent
 from nlrl.server.records import Record, Records, in_short, without_texts
+from nlrl.server.retention import DAY_S, Retention
 from nlrl.server.trace import Trace
 
 Texts = Literal["none", "live", "keep"]
@@ -48,9 +49,12 @@ class Journal:
     def __init__(
         self, records: Records | None = None, texts: Texts = "none", retention_days: float | None = None
     ) -> None:
-        self.texts, self.retention_days = texts, retention_days
+        self.texts = texts
         self._memory = Recent()
         self._file = records
+        seen = records.clock() if records is not None else None
+        self.retention = None if retention_days is None else Retention(retention_days, seen)
+        self._warned = False
         self._open: dict[str, Trace] = {}
         self._feeds: set[_Feed] = set()
         self._closed = False
@@ -166,15 +170,32 @@ class Journal:
 
     async def clean(self) -> None:
         """Delete what is older than the retention, now and every hour."""
-        while self.retention_days is not None:
-            before = time.time() - self.retention_days * 86400
-            self._memory.erase(before=before)
-            if self._file is not None:
+        while self.retention is not None:
+            if self._file is None:
+                self._memory.erase(before=self.retention.before())
+            else:
                 with suppress(sqlite3.Error):  # busy: in an hour
-                    for _ in range(self._file.count(before=before) // _AT_ONCE + 1):
-                        self._file.erase(before=before, most=_AT_ONCE)
-                        await asyncio.sleep(0)
+                    await self._clean_file(self._file, self.retention)
             await asyncio.sleep(_CLEAN_S)
+
+    async def _clean_file(self, file: Records, retention: Retention) -> None:
+        seen = file.clock()
+        before = retention.before(confirmed=seen.confirmed if seen else None)
+        file.keep_clock(retention.seen)
+        self._memory.erase(before=before)
+        young = file.count(before=time.time() - retention.days * DAY_S) - file.count(before=before)
+        if retention.ahead_s and young and not self._warned:
+            _log.warning(
+                "The clock is %.1f days ahead of the time since these records were last in use. By it %d more of them "
+                "are older than --retention; they are kept for a day, in case it is wrong: then set it. If it is "
+                "right, nothing need be done, and they can be deleted at once by: "
+                "nlrl data purge --older-than %gd --clock-is-right --records %s",
+                retention.ahead_s / DAY_S, young, retention.days, file.path,
+            )  # fmt: skip
+        self._warned = bool(retention.ahead_s and young)
+        for _ in range(file.count(before=before) // _AT_ONCE + 1):
+            file.erase(before=before, most=_AT_ONCE)
+            await asyncio.sleep(0)
 
     def close(self) -> None:
         """Release the file."""

@@ -25,6 +25,7 @@ import msgspec
 from msgspec import Struct
 
 from nlrl.core import UserError
+from nlrl.server.retention import Seen
 
 _EACH_READ = 200
 _SHORT_CHARS = 300
@@ -34,6 +35,9 @@ CREATE TABLE IF NOT EXISTS requests (
     n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, at REAL NOT NULL, key TEXT NOT NULL, user TEXT,
     failed INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cost REAL NOT NULL,
     head BLOB NOT NULL, body BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS clock (
+    one INTEGER PRIMARY KEY CHECK (one = 1), at REAL NOT NULL, doubted_s REAL NOT NULL, confirmed REAL
 );
 CREATE INDEX IF NOT EXISTS requests_at ON requests (at, key, prompt_tokens, completion_tokens);
 CREATE INDEX IF NOT EXISTS requests_key ON requests (key, failed, prompt_tokens, completion_tokens, cost);
@@ -196,6 +200,29 @@ class Records:
         if erased:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return erased
+
+    def clock(self) -> Seen | None:
+        """What is known of the time at which this file was last in use; None where it holds nothing."""
+        row = self._db.execute("SELECT at, doubted_s, confirmed FROM clock").fetchone()
+        if row:
+            return Seen(*row)
+        newest = self._db.execute("SELECT MAX(at) FROM requests").fetchone()[0]  # of a file that no clock was kept in
+        return None if newest is None else Seen(newest)
+
+    def keep_clock(self, seen: Seen) -> None:
+        """Remember the time; what a person has confirmed stays."""
+        self._db.execute(
+            "INSERT INTO clock VALUES (1, ?, ?, NULL) ON CONFLICT (one) DO UPDATE SET at = excluded.at,"
+            " doubted_s = excluded.doubted_s",
+            (seen.at, seen.doubted_s),
+        )
+
+    def confirm_clock(self, at: float) -> None:
+        """A person has said that it is this time."""
+        self._db.execute(
+            "INSERT INTO clock VALUES (1, ?, 0, ?) ON CONFLICT (one) DO UPDATE SET confirmed = excluded.confirmed",
+            (at, at),
+        )
 
     def forget_texts(self, *, before: float | None = None) -> int:
         """Take the texts out of the records that fit, and leave their numbers; returns how many had any."""

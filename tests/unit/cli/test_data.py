@@ -87,3 +87,15 @@ def test_labels_become_a_panel_to_calibrate_with(
 def test_a_missing_file_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["data", "info", "--records", str(tmp_path / "none.sqlite")]) != 0
     assert "nlrl serve --records" in capsys.readouterr().err and not (tmp_path / "none.sqlite").exists()
+
+
+def test_purge_asks_whether_a_clock_that_is_far_ahead_is_right(
+    kept: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 365 * DAY)
+    purge = ["data", "purge", "--records", str(kept), "--older-than", "30d", "--yes"]
+    assert run(purge) != 0 and len(ids(kept)) == 6
+    said = capsys.readouterr().err
+    assert "365.0 days after" in said and "--clock-is-right" in said
+    assert run([*purge, "--clock-is-right"]) == 0 and ids(kept) == []
