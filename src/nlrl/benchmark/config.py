@@ -1,7 +1,7 @@
 """What a benchmark run was asked to do, and the directory that remembers it.
 
 runs/gsm8k-qwen/
-    config.json     the settings; running again with others is refused
+    config.json     the settings; running again with others is refused. And the software, also that which went on
     records.jsonl   what came out, appended line by line
     summary.json    figures made from the records; can always be made again
     .lock           held while a process writes here
@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+from nlrl.benchmark.software import software
 from nlrl.core import Budget, Problem, Sampling, UserError
 from nlrl.strategies import get_strategy, parse_strategy
 
@@ -125,11 +126,9 @@ def open_run(path: Path, config: RunConfig, model_name: str, problems: Sequence[
     wanted = config.settings() | {"problems": {"count": len(problems), "digest": digest}, "model_name": model_name}
     file = path / CONFIG
     if not file.exists():
-        from nlrl import __version__
-
         about = {"name": config.name or path.name, "data": config.data, "model": config.model}
-        about |= {"version": __version__, "machine": machine()}
-        _replace_file(file, msgspec.json.format(msgspec.json.encode(about | wanted, enc_hook=str)) + b"\n")
+        about |= {"version": software()["nlrl"], "software": software(), "machine": machine()}
+        _write_config(file, about | wanted)
         return
     found = read_config(path)
     wanted = msgspec.json.decode(msgspec.json.encode(wanted, enc_hook=str))
@@ -139,6 +138,13 @@ def open_run(path: Path, config: RunConfig, model_name: str, problems: Sequence[
             f"The run in {path} was made with other settings: {'; '.join(different)}. "
             "Give the same settings to go on with it, or another directory for a new run."
         )
+    # other software may go on with a run, but not unseen: its records are graded by more than one version then
+    if software() not in (known := [found.get("software"), *found.get("went_on_with", [])]):
+        _write_config(file, found | {"went_on_with": [*known[1:], software()]})
+
+
+def _write_config(file: Path, content: dict[str, Any]) -> None:
+    _replace_file(file, msgspec.json.format(msgspec.json.encode(content, enc_hook=str)) + b"\n")
 
 
 def read_config(path: Path) -> dict[str, Any]:

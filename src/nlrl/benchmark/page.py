@@ -18,6 +18,7 @@ from typing import Any
 from nlrl.benchmark.details import detail_scripts, in_script, problem_index
 from nlrl.benchmark.records import PANEL, Record
 from nlrl.benchmark.report import CURVE_NAMES, curve_notes, gain, percent, second_look
+from nlrl.benchmark.software import software_rows
 from nlrl.benchmark.summary import DomainSummary, PanelSummary, StrategySummary, Summary
 from nlrl.core import MissingExtra, Verdict
 from nlrl.strategies import todays_name
@@ -99,7 +100,7 @@ def _settings(summary: Summary) -> str:
         "second look": run.get("second_look"),
         "spent": f"{summary.tokens:,} tokens in {summary.records:,} records",
         "machine": ", ".join(f"{name} {value}" for name, value in machine.items()),
-        "nlrl": run.get("version"),
+        **software_rows(run),
     }
     items = "".join(f"<dt>{escape(k)}</dt><dd>{escape(str(v))}</dd>" for k, v in rows.items() if v not in (None, ""))
     return f'<dl class="settings">{items}</dl>'

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from nlrl.benchmark.config import RECORDS, read_config, write_summary
 from nlrl.benchmark.records import latest, read_records
+from nlrl.benchmark.software import software_rows
 from nlrl.core import UnknownName
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ def tables(summary: Summary, *, width: int = 80) -> list[RenderableType]:
         notes.append(told)
     if any(d.panel for d in summary.domains):
         notes += curve_notes(summary)
+    if mixed := software_rows(run).get("went on with"):
+        notes.append(f"Begun with one version of the software, and gone on with another: {mixed}.")
     parts.append(Text("\n".join(notes), style="dim"))
     if summary.failures:
         named = ", ".join(f"{count} x {name}" for name, count in sorted(summary.failures.items()))
