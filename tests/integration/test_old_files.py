@@ -80,8 +80,8 @@ def test_a_run_goes_on_where_it_was(old: Path, tmp_path: Path) -> None:
     ("bank", "strategies", "more"),
     [
         ("logprobs.sqlite", STRATEGIES, ("--samples", "4")),
-        pytest.param("no-logprobs.sqlite", STRATEGIES, ("--samples", "4"), marks=pytest.mark.xfail(strict=True)),
-        pytest.param("no-logprobs-live.sqlite", LIVE, (), marks=pytest.mark.xfail(strict=True)),
+        ("no-logprobs.sqlite", STRATEGIES, ("--samples", "4")),
+        ("no-logprobs-live.sqlite", LIVE, ()),
     ],
 )
 def test_the_bank_of_a_server_replays(

@@ -52,17 +52,12 @@ class Claims:
         self._timer: threading.Timer | None = None
 
     @classmethod
-    def of(cls, db: sqlite3.Connection, thread: ThreadPoolExecutor) -> Claims | None:
-        """Those of a bank just opened; None where it may only be read. What killed processes had left is forgotten."""
-        try:
-            db.execute(_SCHEMA)
-            lapsed = f"FROM claims WHERE NOT ({_LIVE})"
-            if db.execute(f"SELECT 1 {lapsed} LIMIT 1", _live(time.monotonic())).fetchone():
-                db.execute(f"DELETE {lapsed}", _live(time.monotonic()))
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
-                raise
-            return None
+    def of(cls, db: sqlite3.Connection, thread: ThreadPoolExecutor) -> Claims:
+        """Those of a bank just opened. What killed processes had left is forgotten."""
+        db.execute(_SCHEMA)
+        lapsed = f"FROM claims WHERE NOT ({_LIVE})"
+        if db.execute(f"SELECT 1 {lapsed} LIMIT 1", _live(time.monotonic())).fetchone():
+            db.execute(f"DELETE {lapsed}", _live(time.monotonic()))
         return cls(db, thread)
 
     @asynccontextmanager

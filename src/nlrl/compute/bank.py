@@ -28,6 +28,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from nlrl.compute._claims import Claims, transaction
+from nlrl.compute._former_keys import Former, former_keys
 from nlrl.core import BankError, Completion, Message, Problem, Sampling
 
 _T = TypeVar("_T")
@@ -71,13 +72,18 @@ _decode_problem = msgspec.msgpack.Decoder(Problem).decode
 
 
 def sample_key(model: str, messages: Iterable[Message], prefill: str, sampling: Sampling) -> str:
-    """The name of a family of draws: 32 hex digits over everything that shapes their distribution.
+    """The name of a family of draws: 32 hex digits over everything that was asked for.
 
-    Only what is set counts, so a field added to `Sampling` later does not orphan what is already banked.
+    Only what is set counts, so a field added to `Sampling` later does not orphan what is already banked. What a model
+    is believed to be able to do must not decide what is asked: the belief changes, and one draw would have two keys.
     """
+    return _key(model, [(m.role, m.content) for m in messages], prefill, sampling)
+
+
+def _key(model: str, messages: list[tuple[str, str]], prefill: str, sampling: Sampling) -> str:
     chosen = {f.name: getattr(sampling, f.name) for f in fields(Sampling)}
     chosen = {name: value for name, value in chosen.items() if value not in (None, ())}
-    content = [model, [[m.role, m.content] for m in messages], prefill, sorted(chosen.items())]
+    content = [model, messages, prefill, sorted(chosen.items())]
     # escaped to ASCII: a question read from a broken file may hold lone surrogates, and needs a key like any other
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
@@ -104,6 +110,7 @@ class Bank:
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._closed = False
         self._claims: Claims | None = None
+        self._former: dict[str, Former] = {}
         self._db = self._open()
         # for a bank that nobody closed; it may run on the bank's own thread, so it must not wait for that
         self._finalizer = weakref.finalize(self, _let_go, self._thread, self._db)
@@ -119,7 +126,7 @@ class Bank:
                     db.execute("PRAGMA synchronous=NORMAL")  # safe against a killed process; only power loss can cost
                 db.executescript(_SCHEMA)
                 if self.path is not None:
-                    self._claims = Claims.of(db, self._thread)
+                    self._begin_to_write(db)
             except sqlite3.Error:
                 db.close()
                 raise
@@ -130,6 +137,14 @@ class Bank:
                 "Check the path and the free disk space, or name another file with --bank."
             ) from error
         return db
+
+    def _begin_to_write(self, db: sqlite3.Connection) -> None:
+        try:
+            self._former = former_keys(db, _key)
+            self._claims = Claims.of(db, self._thread)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
+                raise  # a file that may only be read is still good for replays
 
     def _call(self, work: Any, *args: Any) -> Any:
         try:
@@ -152,20 +167,28 @@ class Bank:
     def _get(self, key: str, indices: list[int]) -> dict[int, Draw]:
         if not indices:
             return {}
-        rows = self._db.execute(
-            "SELECT idx, draw FROM samples WHERE key = ? AND idx BETWEEN ? AND ?", (key, min(indices), max(indices))
-        )
-        wanted = set(indices)
+        span, wanted = (min(indices), max(indices)), set(indices)
+        rows = self._rows("SELECT idx, draw FROM samples WHERE key = ? AND idx BETWEEN ? AND ?", (key, *span))
+        if key in self._former:  # before its own: most strategies drew there, and what they asked next quotes it
+            query = "SELECT idx, draw FROM samples WHERE key = ? AND created < ? AND idx BETWEEN ? AND ?"
+            rows += self._rows(query, (*self._former[key], *span))
         return {idx: _decode_draw(blob) for idx, blob in rows if idx in wanted}
 
     async def get_all(self, key: str) -> dict[int, Draw]:
         """All recorded draws of a family."""
         rows = await self._run(self._rows, "SELECT idx, draw FROM samples WHERE key = ?", (key,))
+        if key in self._former:
+            query = "SELECT idx, draw FROM samples WHERE key = ? AND created < ?"
+            rows += await self._run(self._rows, query, tuple(self._former[key]))
         return {idx: _decode_draw(blob) for idx, blob in rows}
 
     async def get_all_cancelled(self, key: str) -> dict[int, int]:
         """Tokens of all cancelled draws of a family."""
-        return dict(await self._run(self._rows, "SELECT idx, tokens FROM cancelled WHERE key = ?", (key,)))
+        return await self._run(self._all_cancelled, key)
+
+    def _all_cancelled(self, key: str) -> dict[int, int]:
+        keys = (key, self._former[key].was) if key in self._former else (key,)
+        return dict(row for k in keys for row in self._rows("SELECT idx, tokens FROM cancelled WHERE key = ?", (k,)))
 
     def _rows(self, query: str, args: tuple[Any, ...]) -> list[Any]:
         return self._db.execute(query, args).fetchall()
@@ -206,8 +229,7 @@ class Bank:
         return await self._run(self._get_cancelled, key, set(indices))
 
     def _get_cancelled(self, key: str, indices: set[int]) -> dict[int, int]:
-        rows = self._db.execute("SELECT idx, tokens FROM cancelled WHERE key = ?", (key,))
-        return {idx: tokens for idx, tokens in rows if idx in indices}
+        return {idx: tokens for idx, tokens in self._all_cancelled(key).items() if idx in indices}
 
     async def put_length(self, prompt: str, tokens: int) -> None:
         """Remember the length of a prompt: a replay under a tight budget must cut where the live run did."""

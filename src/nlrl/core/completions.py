@@ -167,6 +167,10 @@ class Capabilities:
     """What a model can do: probed, never assumed.
 
     n                 n draws share one prompt evaluation, charged once
+    logprobs, prefill, grammar, json_schema, seed, prompt_logprobs
+                      what may be asked of it. Requests are made by these, and requests are the bank's keys, so each
+                      says the same from the first draw to the last, whatever is found out on the way
+    ignores           of those, what it was asked for and did not give, as far as is known by now: for people to see
     context_tokens    longest prompt plus completion, None if unknown
     parameters        number of weights, for FLOPs; None if unknown
     """
@@ -181,3 +185,4 @@ class Capabilities:
     context_tokens: int | None = None
     parameters: int | None = None
     prices: Prices | None = field(default=None)
+    ignores: frozenset[str] = frozenset()

@@ -116,12 +116,12 @@ class OpenAIModel:
 
     @property
     def can(self) -> Capabilities:
-        """What is known so far. `n` is False until the server has shown it; `logprobs`, `seed` and `json_schema` are
-        True until it has shown otherwise, since nobody would find out what nobody asks for."""
+        """What is known so far. `n` is False until the server has shown it; `logprobs`, `seed` and `json_schema` may
+        always be asked for, and a server that does not give them is said to ignore them once it has shown that."""
         found = self._known
         return Capabilities(
             n=found.n_given > 1,
-            logprobs=found.logprobs is not False,
+            logprobs=True,
             prefill=self._can_prefill,
             grammar=self._target.grammar_field is not None,
             json_schema=True,
@@ -129,6 +129,7 @@ class OpenAIModel:
             context_tokens=self._context_tokens or found.context_tokens,
             parameters=self._parameters or found.parameters,
             prices=self._prices,
+            ignores=frozenset({"logprobs"} if found.logprobs is False else ()),
         )
 
     @property

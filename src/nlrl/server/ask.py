@@ -276,7 +276,7 @@ def _check_able(sampling: Sampling, model: Model) -> None:
         "seed": (sampling.seed is not None, can.seed),
     }
     for field, (wanted, able) in asked.items():
-        if wanted and not able:
+        if wanted and (not able or field in can.ignores):
             raise _bad(field, f"{model.name} cannot do this.", "not_supported")
 
 

@@ -93,7 +93,7 @@ class Catalog:
             "model": model.name,
             "strategy": strategy or self.strategy,
             "parameters": model.can.parameters,
-            "logprobs": model.can.logprobs,
+            "logprobs": model.can.logprobs and "logprobs" not in model.can.ignores,
             "prefill": model.can.prefill,
         }
         said = {"id": name, "object": "model", "created": self._since, "owned_by": "nlrl", "nlrl": about}
