@@ -67,12 +67,15 @@ def measure(options: argparse.Namespace) -> int:
     verdicts: dict[str, list[Verdict]] = {}
     with ThreadPoolExecutor(options.workers) as pool:
         for room, faults in drawn.items():
-            verdicts[room] = list(pool.map(lambda fault: judge(ROOT, fault, known), faults))
+            for verdict in pool.map(lambda fault: judge(ROOT, fault, known), faults):
+                verdicts.setdefault(room, []).append(verdict)
+                fault = verdict.fault
+                print(f"  {verdict.outcome:<8} {fault.path}:{fault.line} {verdict.by or verdict.note}", flush=True)
             print(
                 room, dict(Counter(v.outcome for v in verdicts[room])), f"{time.monotonic() - began:.0f} s", flush=True
             )
     everything = [v for room in verdicts.values() for v in room]
-    innocent = fails_without(sorted({v.by for v in everything if v.outcome == "caught" and v.by and "::" in v.by}))
+    innocent = fails_without(sorted({v.by for v in everything if v.outcome == "caught" and v.by}))
     tell(verdicts, innocent)
     if options.out:
         lines = [json.dumps({"room": room, **as_row(v)}) for room, them in verdicts.items() for v in them]

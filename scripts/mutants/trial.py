@@ -25,7 +25,7 @@ TESTS_S = 15.0  # at most so many seconds of tests for one fault
 
 @dataclass(frozen=True)
 class Verdict:
-    """`caught`, `survived` or `timeout`; `by` is the test that failed, `note` says why there was none."""
+    """`caught`, `survived` or `timeout`; `by` is the test that failed, or could not even start."""
 
     fault: Fault
     outcome: str
@@ -45,7 +45,7 @@ def judge(root: Path, fault: Fault, cover: Cover) -> Verdict:
             if code is None:
                 return Verdict(fault, "timeout", by=failed)
             if code:
-                return Verdict(fault, "caught", by=failed or "collection")
+                return Verdict(fault, "caught", by=failed or tests[0], note="" if failed else "cannot be imported")
     return Verdict(fault, "survived", note=f"{sum(map(len, tries))} tests passed")
 
 
@@ -55,10 +55,11 @@ def run(place: Path, tests: list[str], limit_s: float) -> tuple[int | None, str 
     took.unlink(missing_ok=True)
     wanted.write_text(json.dumps(tests), "utf-8")
     files = list(dict.fromkeys(t.partition("::")[0] for t in tests))
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "only", "-p", "no:cacheprovider"]
-    command += ["-p", "no:cov", "-p", "no:xdist", "--no-header", "--tb=no", "--hypothesis-seed=0", *files]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "only", "-p", "_hypothesis_pytestplugin"]
+    command += ["-p", "no:cacheprovider", "--no-header", "--tb=no", "--hypothesis-seed=0", *files]
     env = {
         **os.environ,
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # which takes longer to import than most tests to run
         "PYTHONPATH": f"{place / 'src'}{os.pathsep}{HERE}",
         "NLRL_TESTS_ONLY": str(wanted),
         "NLRL_TESTS_TOOK": str(took),

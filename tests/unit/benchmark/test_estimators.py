@@ -128,12 +128,13 @@ def test_a_perfect_verifier_reaches_pass_at_k_and_a_blind_one_stays_at_one_sampl
         assert best_of_k([0.5] * n, right, k) == pytest.approx(sum(right) / n, abs=1e-9)
 
 
-def test_a_thousand_problems_of_64_attempts_take_seconds():
+def test_subsets_are_counted_and_not_listed():
+    """0.3 seconds for a hundred problems of 64 attempts; there are 10^18 subsets of 32."""
     rng = np.random.default_rng(0)
-    begun = time.perf_counter()
+    begun = time.process_time()
     for _ in range(100):
         p = rng.random()
         labels = [0 if rng.random() < p else int(rng.integers(-1, 12)) for _ in range(64)]
         for k in (1, 2, 4, 8, 16, 32, 64):
             majority_at_k(labels, [x == 0 for x in labels], k)
-    assert time.perf_counter() - begun < 3  # 0.3 s measured
+    assert time.process_time() - begun < 30
