@@ -1,8 +1,9 @@
-"""Which tests run which line, and how long each test takes: made once by pytest-cov, read for every fault."""
+"""Which tests run which line, and what processor time each takes: made once by pytest-cov, read for every fault."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from coverage import CoverageData
 from faults import ROOMS, Fault
 
 HERE = Path(__file__).resolve().parent
+LEAST_TESTS = 3  # are tried, however long they take
 FEW_FILES, FEW_TESTS, FEW_S = 6, 25, 0.5  # of the first try: a file takes longer to import than its fast tests to run
 
 
@@ -26,8 +28,8 @@ class Cover:
         self.data.read()
         self.seconds: dict[str, float] = defaultdict(float)
         for line in (folder / "took.jsonl").read_text("utf-8").splitlines():
-            test, seconds, outcome = json.loads(line)
-            self.seconds[test] += seconds if outcome == "passed" else 1e9  # what fails without a fault shows none
+            test, seconds, passed = json.loads(line)
+            self.seconds[test] = seconds if passed else math.inf  # what fails without a fault shows none
         self._lines: dict[Path, dict[int, set[str]]] = {}
 
     def lines(self, path: Path) -> dict[int, set[str]]:
@@ -60,9 +62,9 @@ class Cover:
         order = sorted(direct - set(first), key=lambda t: (self.seconds[t], t))
         order += sorted(set(touched) - direct - set(first), key=lambda t: (-touched[t], self.seconds[t], t))
         then, total = [], self.expected_s(first)
-        for test in order:
+        for test in (t for t in order if self.seconds[t] < math.inf):
             total += self.seconds[test] + 0.005
-            if total > limit_s:
+            if total > limit_s and len(first) + len(then) >= LEAST_TESTS:
                 break
             then.append(test)
         return first, then

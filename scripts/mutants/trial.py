@@ -18,8 +18,8 @@ from cover import HERE, Cover
 
 from faults import Fault
 
-START_S = 60.0  # for starting Python, importing and collecting on a busy machine
-SLOWER = 8.0  # a test may take so many times what it took when the map was made
+START_S = 120.0  # for starting Python, importing and collecting on a busy machine
+SLOWER = 20.0  # a test may take so many times its processor time
 TESTS_S = 15.0  # at most so many seconds of tests for one fault
 
 
@@ -76,7 +76,7 @@ def run(place: Path, tests: list[str], limit_s: float) -> tuple[int | None, str 
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     lines = took.read_text("utf-8").splitlines() if took.exists() else []
-    return code, next((t for t, _, outcome in map(json.loads, lines) if outcome == "failed"), None)
+    return code, next((test for test, _, passed in map(json.loads, lines) if not passed), None)
 
 
 @contextlib.contextmanager
