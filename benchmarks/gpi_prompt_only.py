@@ -9,7 +9,7 @@ but the figures. Every way of improving gets the same budget of tokens, prompts 
     gpi         `improve_policy`, then one attempt a problem under the policy it found
     random      the base policy with as many of its own right attempts as worked examples as gpi's policy shows (three,
                 where it shows none), drawn at random and not validated: the same chat form, the same training problems,
-                at most the same budget. Means over `--sets` draws of examples, each by the same `--samples` attempts
+                at most the same budget. Means over `--sets` draws of examples, among which the attempts are shared out
     reflexion   lessons of failed training attempts as a memory of three, never validated (Shinn et al. 2023)
     gepa        the instruction that the package `gepa` finds through our rollouts, if it is installed
     more        the base policy, nothing spent on improving, and more attempts instead. (test): as many a problem as
@@ -132,9 +132,10 @@ async def measure(
         return Roller(model, bank, Ledger(limit or Budget()), Judge(), strategy, scored, samples)
 
     async def tested(
-        label: str, policy: LanguagePolicy, improving: int, strategy: str = "direct", on: Sequence[Problem] = test
-    ) -> Row:
-        begun, samples = time.monotonic(), args.samples if strategy == "direct" else 1
+        label: str, policy: LanguagePolicy, improving: int, strategy: str = "direct", on: Sequence[Problem] = test,
+        samples: int = 0,
+    ) -> Row:  # fmt: skip
+        begun, samples = time.monotonic(), samples or (args.samples if strategy == "direct" else 1)
         rolled = await roller(strategy=strategy, samples=samples).roll(policy, on)
         every = [r for p in on for r in rolled[p.id]]
         row = Row(label, values_of(rolled), sum(r.tokens for r in every) / len(every), improving)
@@ -158,10 +159,9 @@ async def measure(
             own = roller(budget)
             policy = await random_examples(own, train, random.Random(f"{args.seed}:{at}"), number=number)
             say("\n".join([f"{name} random {at}:", *diff(LanguagePolicy(), policy)]))
-            sets.append(await tested(f"random {at}", policy, own.ledger.total.tokens))
+            each = max(1, args.samples // args.sets)
+            sets.append(await tested(f"random {at}", policy, own.ledger.total.tokens, samples=each))
         rows.append(joined(f"random examples ({number})", sets))
-        each = ", ".join(f"{100 * mean(row):.1f}" for row in sets)
-        say(f"{name} random examples, by set: {each}")
         rows[-1] = replace(rows[-1], parts=tuple(mean(row) for row in sets))
 
     feedback, validation = split(train, settings)
@@ -333,7 +333,7 @@ def main() -> int:
     parser.add_argument("--tokens", type=int, default=30_000, help="of improving, a domain and way")
     for name, default in (("iterations", 6), ("minibatch", 8), ("samples", 1), ("train", 80), ("test", 80)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--sets", type=int, default=3, help="draws of random examples")
+    parser.add_argument("--sets", type=int, default=2, help="draws of random examples")
     parser.add_argument("--total-test", type=int, default=10_000, help="test problems of the ways at equal total")
     parser.add_argument("--validation", type=float, default=0.5)
     parser.add_argument("--seed", type=int, default=7, help="of the choice of problems")
