@@ -2,12 +2,16 @@
 
     python benchmarks/stopping.py                                        # SYNTHETIC traces, several made-up worlds
     python benchmarks/stopping.py --train a.jsonl --panel b.jsonl c.jsonl    # recorded panels (`nlrl bank import`)
+    python benchmarks/stopping.py --halves a.jsonl b.jsonl    # each measured by what was calibrated on the other
+
+`equipment/recorded_traces.py` makes such files of a reasoning model's published traces.
 
 The umpire is calibrated on the training panel and swept over `thrift` on the test panels. The frontier it has to beat
 is tuned on the test panels themselves: adaptive consistency at all thresholds, caps and waves below, its best points at
 every number of tokens joined by straight lines (which is what choosing between two of them at random gives). Each
 method is averaged over the same random orders of the recorded traces. Tokens are all tokens: prompts once a wave,
-traces cancelled up to the clock, 16 for every probe looked at. Intervals are paired bootstraps over problems.
+traces cancelled up to the clock, 16 for every probe looked at. Intervals are paired bootstraps over problems; one that
+holds 0 is printed as a tie.
 
 The mark: averaged over the curve, accuracy at equal tokens is above the frontier's with its whole interval; on
 synthetic traces in the world "plain". Synthetic traces are made up; what is measured on them is no measurement of any
@@ -206,7 +210,8 @@ def span(samples: np.ndarray) -> tuple[float, float, float]:
     return float(samples[0]), float(low), float(high)
 
 
-def show(title: str, curves: tuple[Curve, Curve, Curve, Curve], weights: TraceWeights) -> dict[str, object]:
+def show(title: str, curves: tuple[Curve, Curve, Curve, Curve], weights: TraceWeights | None) -> dict[str, object]:
+    """Print it; weights: what the umpire was calibrated to, None where parts of it were to different ones."""
     ac, esc, mine, plain = curves
     found = compare(mine, ac)
     area = span(found["area"])
@@ -220,14 +225,16 @@ def show(title: str, curves: tuple[Curve, Curve, Curve, Curve], weights: TraceWe
     )
     shown = set()
     for k, thrift in enumerate(THRIFTS):
-        call = call_at(thrift, weights.calls)
-        if call in shown:
-            continue
-        shown.add(call)
+        what = f"  thrift {thrift:<5g}"
+        if weights is not None:
+            call = call_at(thrift, weights.calls)
+            if call in shown:
+                continue
+            shown.add(call)
+            what += f" wave {call.wave} most {call.most:<3} gate {call.gate:<5g} drop {call.drop:<4g}"
+            what += f"least {call.least} {'weighed' if call.weigh else 'plain'}"
         g, lo, hi = (100 * x for x in span(found["gain"][:, k]))
         r, rlo, rhi = span(found["ratio"][:, k])
-        what = f"  thrift {thrift:<5g} wave {call.wave} most {call.most:<3} gate {call.gate:<5g} drop {call.drop:<4g}"
-        what += f"least {call.least} {'weighed' if call.weigh else 'plain'}"
         print(
             f"{what:<72}{mine.right[:, k].mean():.4f} {mine.tokens[:, k].mean():>11.0f}"
             f"   {g:+5.2f} [{lo:+5.2f}, {hi:+5.2f}]   {r:.2f} [{rlo:.2f}, {rhi:.2f}]"
@@ -251,7 +258,8 @@ def esc_hull(esc: Curve) -> Curve:
 
 
 def points(x: tuple[float, float, float]) -> str:
-    return f"{100 * x[0]:+.2f} points [{100 * x[1]:+.2f}, {100 * x[2]:+.2f}]"
+    text = f"{100 * x[0]:+.2f} points [{100 * x[1]:+.2f}, {100 * x[2]:+.2f}]"
+    return text if x[1] > 0 or x[2] < 0 else f"{text} (a tie)"
 
 
 async def races_of(path: Path, bank: Bank, name: str) -> tuple[list[Race], list[Race]]:
@@ -289,7 +297,10 @@ async def run(options: argparse.Namespace) -> int:
     orders = 2 if options.quick else options.orders
     with tempfile.TemporaryDirectory(prefix="nlrl-stopping-") as directory, Bank() as bank:
         sets: list[tuple[str, list[Path], list[Path]]]
-        if options.panel:
+        if options.halves:
+            a, b = (Path(p) for p in options.halves)
+            sets = [("recorded", [a], [b]), ("recorded", [b], [a])]
+        elif options.panel:
             sets = [("recorded", [Path(p) for p in options.train], [Path(p) for p in options.panel])]
         else:
             print("SYNTHETIC traces: made up, no measurement of any model.")
@@ -301,45 +312,51 @@ async def run(options: argparse.Namespace) -> int:
                 for i, (file, size) in enumerate(zip(files, sizes, strict=True)):
                     write_traces(file, world(name, seed=options.seed * 10 + i, problems=size))
                 sets.append((name, files[:1], files[1:]))
-        for title, train, tests in sets:
+        every: dict[str, list[tuple[Curve, Curve, Curve, Curve]]] = {}
+        fitted: dict[str, list[TraceWeights]] = {}
+        for turn, (title, train, tests) in enumerate(sets):
             training: list[Race] = []
             for i, file in enumerate(train):
-                training += (await races_of(file, bank, f"{title}-train-{i}"))[1]
+                training += (await races_of(file, bank, f"{title}-{turn}-train-{i}"))[1]
             timed = time.time()
             weights = fit_races(training, orders=max(2, orders), source=title)
+            fitted.setdefault(title, []).append(weights)
             print(
                 f"\n{title}: calibrated on {len(training)} problems in {time.time() - timed:.0f} s; "
-                f"held-out AUC {weights.held_out_auc:.3f}, power {weights.power:g}"
+                f"AUC on problems left out of the fit {weights.held_out_auc:.3f}, power {weights.power:g}"
             )
-            every: list[tuple[Curve, Curve, Curve, Curve]] = []
             for i, file in enumerate(tests):
-                bare, races = await races_of(file, bank, f"{title}-test-{i}")
-                every.append(measure(bare, races, weights, orders))
-                same = await agreement(bank, f"{title}-test-{i}", races, bare, weights)
+                name = f"{title}-{turn}-test-{i}"
+                bare, races = await races_of(file, bank, name)
+                every.setdefault(title, []).append(measure(bare, races, weights, orders))
+                same = await agreement(bank, name, races, bare, weights)
                 print(f"{file.name}: strategies and replay agree in {100 * same:.0f} % of 80 solves")
                 marks.exact(f"strategies and replay agree, {file.stem}", same, equal_to=1.0)
-                if len(tests) > 1:
-                    results[f"{title} {file.stem}"] = show(file.stem, every[-1], weights)
+                if len(tests) > 1 or options.halves:
+                    results[f"{title} {file.stem}"] = show(file.stem, every[title][-1], weights)
+        for title, parts in every.items():
             joined = tuple(
                 Curve(
-                    parts[0].names,
-                    np.concatenate([c.right for c in parts]),
-                    np.concatenate([c.tokens for c in parts]),
+                    curves[0].names,
+                    np.concatenate([c.right for c in curves]),
+                    np.concatenate([c.tokens for c in curves]),
                 )
-                for parts in zip(*every, strict=True)
+                for curves in zip(*parts, strict=True)
             )
-            results[title] = show(title, joined, weights)  # type: ignore[arg-type]
-            results[title]["held_out_auc"] = round(weights.held_out_auc, 3)
-    key = "recorded" if options.panel else ("plain" if "plain" in results else next(iter(results)))
+            one = fitted[title][0] if len(fitted[title]) == 1 else None
+            results[title] = show(title, joined, one)  # type: ignore[arg-type]
+            results[title]["auc_on_problems_left_out"] = [round(w.held_out_auc, 3) for w in fitted[title]]
+    key = "recorded" if options.panel or options.halves else ("plain" if "plain" in results else next(iter(results)))
     low = results[key]["points_over_frontier"][1]  # type: ignore[index]
     marks.exact(f"points over the frontier, low end, {key}", low, above=0)
-    return marks.result(synthetic=not options.panel, results=results, orders=orders)
+    return marks.result(synthetic=key != "recorded", results=results, orders=orders)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--panel", nargs="+", help="recorded test panels (JSON lines with probes)")
     parser.add_argument("--train", nargs="+", help="recorded panels to calibrate on")
+    parser.add_argument("--halves", nargs=2, metavar="FILE", help="two recorded panels, calibrated on each other")
     parser.add_argument("--worlds", nargs="+", default=list(WORLDS), choices=list(WORLDS))
     parser.add_argument("--train-problems", type=int, default=100)
     parser.add_argument("--test-problems", type=int, default=300)
