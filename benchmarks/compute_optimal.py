@@ -11,6 +11,10 @@ of predicted difficulty, the strategy and size that did best on the other half o
 prompts (again at every step of a search), attempts, the probe, and what the reward models read. The mark:
 compute-optimal reaches the accuracy of best-of-64 with 4 times fewer tokens (Snell et al. 2024, 2408.03314).
 
+Beside it stands the best fixed strategy, as a sceptic would have it: at each price of a token the one arm, of all that
+were run with a probe or without, that did best on the other half of the problems, whatever their difficulty. The second
+mark: at the accuracy of best-of-64 the choice by difficulty needs fewer tokens than it, with the whole interval.
+
 A weak reward model (the generator's own body, rollouts of a few problems only) shows where search hurts.
 """
 
@@ -35,7 +39,7 @@ except ImportError:
     sys.exit("This benchmark trains its own models and needs torch: pip install 'nlrl[hf]'")
 
 from chains.arms import run_arms, run_probes
-from chains.choice import cross_validate, quantile_bins
+from chains.choice import cross_validate, one_bin, quantile_bins
 from chains.report import BASE, BINS, CROSSING, MARK, OTHER, PLANNED, SIZES, Measured, report
 from chains.world import Plan, World, make_world
 from equipment.marks import Marks
@@ -63,9 +67,11 @@ async def measure(world: World, sizes: int) -> Measured:
     score = (probes.question + probes.attempt) / 2
     chosen = cross_validate(planned.right, planned.tokens, quantile_bins(score, BINS))
     oracle = cross_validate(planned.right, planned.tokens, quantile_bins(rate, BINS))
+    right, tokens = (np.concatenate(pair) for pair in ((fixed.right, planned.right), (fixed.tokens, planned.tokens)))
+    constant = cross_validate(right, tokens, one_bin)
     # quintiles of the pass rate by rank: many problems share the rates 0 and 1, and a bin needs its fifth
     ranks = np.argsort(np.argsort(rate + 1e-6 * score))
-    return Measured(fixed, planned, probes, weak, ranks * BINS // len(rate), chosen, oracle)
+    return Measured(fixed, planned, probes, weak, ranks * BINS // len(rate), chosen, oracle, constant)
 
 
 async def pass_rates(world: World, bank: Bank) -> np.ndarray:

@@ -19,7 +19,7 @@ but the figures. Every way of improving gets the same budget of tokens, prompts 
                 the one with the highest score. Scores are public tests for code, else the model's own certainty; at
                 most 64 attempts, and for (total) on the first `--total-test` problems only, where that is less
 
-Accuracies are means over `--samples` draws a problem at temperature 0.8, with 95 % bootstrap intervals over problems,
+Accuracies are means over `--test-samples` draws a problem at temperature 0.8, with 95 % bootstrap intervals over problems,
 paired for differences. Everything sampled is kept in OUT/bank.sqlite: run it again to go on. The marks: the interval of
 gpi - none lies above zero in every domain, and that of gpi - random, where both were measured, in some domain: choosing
 and validating examples is worth more than showing any. `--quick` does it all on a scripted model that obeys a rule, in
@@ -125,6 +125,7 @@ async def measure(
         sampling=sampling,
     )  # fmt: skip
     budget = Budget(tokens=args.tokens)
+    per_test = args.test_samples or args.samples
 
     def roller(limit: Budget | None = None, strategy: str = "direct", samples: int = 1) -> Roller:
         # all ways of using several attempts read the same ones, so they ask for what the hungriest of them reads
@@ -135,7 +136,7 @@ async def measure(
         label: str, policy: LanguagePolicy, improving: int, strategy: str = "direct", on: Sequence[Problem] = test,
         samples: int = 0,
     ) -> Row:  # fmt: skip
-        begun, samples = time.monotonic(), samples or (args.samples if strategy == "direct" else 1)
+        begun, samples = time.monotonic(), samples or (per_test if strategy == "direct" else 1)
         rolled = await roller(strategy=strategy, samples=samples).roll(policy, on)
         every = [r for p in on for r in rolled[p.id]]
         row = Row(label, values_of(rolled), sum(r.tokens for r in every) / len(every), improving)
@@ -159,8 +160,9 @@ async def measure(
             own = roller(budget)
             policy = await random_examples(own, train, random.Random(f"{args.seed}:{at}"), number=number)
             say("\n".join([f"{name} random {at}:", *diff(LanguagePolicy(), policy)]))
-            each = max(1, args.samples // args.sets)
-            sets.append(await tested(f"random {at}", policy, own.ledger.total.tokens, samples=each))
+            # as many attempts in all as under the found policy: so many a problem, or each problem under one draw only
+            share = {"samples": per_test // args.sets} if per_test >= args.sets else {"on": test[at - 1 :: args.sets]}
+            sets.append(await tested(f"random {at}", policy, own.ledger.total.tokens, **share))
         rows.append(joined(f"random examples ({number})", sets))
         rows[-1] = replace(rows[-1], parts=tuple(mean(row) for row in sets))
 
@@ -333,6 +335,7 @@ def main() -> int:
     parser.add_argument("--tokens", type=int, default=30_000, help="of improving, a domain and way")
     for name, default in (("iterations", 6), ("minibatch", 8), ("samples", 1), ("train", 80), ("test", 80)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--test-samples", type=int, default=0, help="draws a test problem; default: --samples")
     parser.add_argument("--sets", type=int, default=2, help="draws of random examples")
     parser.add_argument("--total-test", type=int, default=10_000, help="test problems of the ways at equal total")
     parser.add_argument("--validation", type=float, default=0.5)

@@ -56,6 +56,11 @@ def cross_validate(right: Floats, tokens: Floats, bins_of: Callable[[Whole], Who
     return got
 
 
+def one_bin(known: Whole) -> Whole:
+    """No difficulty: what a fixed strategy is, where it is chosen on one fold and used on the other."""
+    return np.zeros(int(known.max()) + 2, np.int64)
+
+
 def quantile_bins(score: Floats, count: int) -> Callable[[Whole], Whole]:
     """Bins of equal size on the calibration problems, hardest (lowest score) first."""
 
@@ -108,6 +113,28 @@ def ratios(seeds: Sequence[Seed], weights: Sequence[Floats] | None = None) -> Fl
 def ratio_intervals(seeds: Sequence[Seed], *, resamples: int = 2000, level: float = 0.95) -> tuple[Floats, Floats]:
     """Ends of percentile intervals of `ratios`: seeds are resampled, and within each its problems, baseline and
     policy always on the same ones. A resample in which the curve never reaches the accuracy counts as 0."""
+    return ends(resampled(seeds, resamples), level)
+
+
+def quotient_intervals(ours: Sequence[Seed], theirs: Sequence[Seed], *, resamples: int = 2000) -> tuple[Floats, Floats]:
+    """Ends of intervals of `ratios(ours) / ratios(theirs)`, both on the same resamples: tokens of theirs by ours at the
+    baseline's accuracies. Where theirs never gets there and ours does it is infinite; where neither does it is 1."""
+    a, b = resampled(ours, resamples), resampled(theirs, resamples)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quotient = np.where((a == 0) & (b == 0), 1.0, a / b)
+    return ends(quotient, 0.95)
+
+
+def ends(found: Floats, level: float) -> tuple[Floats, Floats]:
+    """Percentiles over the first axis; by rank, so that infinities may be among them."""
+    tail = (1 - level) / 2
+    ranked = np.sort(found, axis=0)
+    last = len(ranked) - 1
+    return ranked[round(tail * last)], ranked[round((1 - tail) * last)]
+
+
+def resampled(seeds: Sequence[Seed], resamples: int) -> Floats:
+    """Resamples x sizes of `ratios`; the same number of seeds and problems is resampled in the same way."""
     rng = np.random.default_rng(0)
     found = []
     for _ in range(resamples):
@@ -117,6 +144,4 @@ def ratio_intervals(seeds: Sequence[Seed], *, resamples: int = 2000, level: floa
             n = s.right.shape[1]
             counts.append(np.bincount(rng.integers(n, size=n), minlength=n).astype(float))
         found.append(ratios(drawn, counts))
-    tail = (1 - level) / 2
-    low, high = np.quantile(np.array(found), [tail, 1 - tail], axis=0)
-    return low, high
+    return np.array(found)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from chains.arms import Outcome, Probes
-from chains.choice import PRICES, Chosen, Floats, Seed, Whole, ratio_intervals, ratios
+from chains.choice import PRICES, Chosen, Floats, Seed, Whole, quotient_intervals, ratio_intervals, ratios
 from equipment.marks import Marks
 from nlrl.benchmark.intervals import bootstrap
 from nlrl.benchmark.plot import locator
@@ -46,7 +46,7 @@ CROSSING = ("best_of_n(n=4)", "beam_search(n=4, width=4)", "best_of_n(n=16)", "b
 
 @dataclass
 class Measured:
-    """All outcomes of one seed."""
+    """All outcomes of one seed. constant: the best fixed strategy, of the fixed arms and then the planned ones."""
 
     fixed: Outcome
     planned: Outcome
@@ -55,6 +55,7 @@ class Measured:
     bins: Whole  # oracle difficulty of every problem: 0 is hardest
     chosen: Chosen
     oracle: Chosen
+    constant: Chosen
 
 
 def stack(seeds: Sequence[Measured], pick: Callable[[Measured], NDArray[T]]) -> NDArray[T]:
@@ -96,6 +97,37 @@ def as_seeds(
     return made
 
 
+def as_fixed(seeds: Sequence[Measured], base: slice) -> list[Seed]:
+    """The same baseline, and in the policy's place the best fixed strategy."""
+    return [Seed(m.fixed.right[base], m.fixed.tokens[base], m.constant.right, m.constant.tokens) for m in seeds]
+
+
+def say_fixed(seeds: Sequence[Measured], mine: Sequence[Seed], base: slice) -> tuple[Floats, Floats, Floats, Floats]:
+    """Compute-optimal beside the best fixed strategy: (best-of-N by fixed, fixed by compute-optimal, its ends)."""
+    constant = as_fixed(seeds, base)
+    fixed, ours = ratios(constant), ratios(mine)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quotient = np.where((ours == 0) & (fixed == 0), 1.0, ours / fixed)
+    low, high = quotient_intervals(mine, constant)
+    print("\nbeside the best fixed strategy, chosen on the other fold: best-of-N's tokens by its, its by the policy's")
+    for i, n in enumerate(SIZES[base]):
+        tie = " (a tie)" if low[i] <= 1 <= high[i] else ""
+        print(f"N={n:<3} {fixed[i]:6.2f}   {quotient[i]:6.2f} [{low[i]:.2f}, {high[i]:.2f}]{tie}")
+    arms = (*seeds[0].fixed.arms, *(f"{arm} after the probe" for arm in PLANNED))
+    print("what is taken at prices 0, middle and high (two folds a seed):")
+    for price in (0, len(PRICES) // 2, len(PRICES) - 10):
+        names, counts = np.unique(stack(seeds, lambda m, p=price: m.constant.arms[p]), return_counts=True)
+        top = sorted(zip(counts, names, strict=True), reverse=True)[:3]
+        print(f"  {PRICES[price]:.1e}: " + ", ".join(f"{arms[int(i)]} {100 * c / counts.sum():.0f} %" for c, i in top))
+    points = [stack(seeds, lambda m, a=attribute: getattr(m.constant, a)).mean(1) for attribute in ("tokens", "right")]
+    print("its tokens and accuracy by the price of a token")
+    print(
+        *sorted({f"{t:.0f} {r:.3f}" for t, r in zip(*points, strict=True)}, key=lambda x: float(x.split()[0])),
+        sep="   ",
+    )
+    return fixed, quotient, low, high
+
+
 def say_crossing(seeds: Sequence[Measured]) -> dict[str, float]:
     """Beam search less best-of-N at equal n, per bin, with the strong and with the weak reward model."""
     bins, found = stack(seeds, lambda m: m.bins), {}
@@ -127,9 +159,12 @@ def draw(path: Path, seeds: Sequence[Measured], curve: Seed, crossing: dict[str,
     except ImportError:
         return "no picture: pip install 'nlrl[plot]'"
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2))
-    left.plot(curve.base_tokens.mean(1), curve.base_right.mean(1), "o-", label="best-of-N weighted")
+    left.plot(curve.base_tokens.mean(1), curve.base_right.mean(1), "o-", label="weighted vote of N")
     order = np.argsort(curve.tokens.mean(1))
     left.plot(curve.tokens.mean(1)[order], curve.right.mean(1)[order], "s-", ms=3, label="compute-optimal (predicted)")
+    constant = stack(seeds, lambda m: m.constant.tokens).mean(1), stack(seeds, lambda m: m.constant.right).mean(1)
+    order = np.argsort(constant[0])
+    left.plot(constant[0][order], constant[1][order], "^-", ms=3, label="best fixed strategy, by the other fold")
     oracle = stack(seeds, lambda m: m.oracle.right).mean(1), stack(seeds, lambda m: m.oracle.tokens).mean(1)
     left.plot(np.sort(oracle[1]), oracle[0][np.argsort(oracle[1])], ":", label="compute-optimal (oracle bins)")
     left.set(xscale="log", xlabel="tokens a problem, everything charged", ylabel="accuracy")
@@ -180,6 +215,7 @@ def report(seeds: Sequence[Measured], sizes: int, picture: Path, marks: Marks, m
     for i, n in enumerate(SIZES[:sizes]):
         print(f"N={n:<3} accuracy {accuracy[i]:.3f}: {pooled[i]:6.2f} [{low[i]:.2f}, {high[i]:.2f}]   by seed ", end="")
         print(*(f"{x:.2f}" for x in each[:, i]), *(f"  {name} {r[i]:.2f}" for name, r in other.items()))
+    constant, against_fixed, fixed_low, fixed_high = say_fixed(seeds, mine, base)
     rest = slice(sizes, len(fixed))
     against = ratios(as_seeds(seeds, rest))
     print("against other fixed strategies, at their accuracy")
@@ -204,6 +240,9 @@ def report(seeds: Sequence[Measured], sizes: int, picture: Path, marks: Marks, m
         "low": _finite(low[-1]),
         "high": _finite(high[-1]),
         "by_seed": [_finite(x) for x in each[:, -1]],
+        "best_of_n_by_best_fixed": _finite(constant[-1]),
+        "best_fixed_by_policy": [_finite(x[-1]) for x in (against_fixed, fixed_low, fixed_high)],
+        "best_fixed_by_policy_by_n": {str(n): _finite(x) for n, x in zip(SIZES, against_fixed, strict=False)},
         "by_n": {str(n): _finite(x) for n, x in zip(SIZES, pooled, strict=False)},
         "low_by_n": {str(n): _finite(x) for n, x in zip(SIZES, low, strict=False)},
         **{name.replace(" ", "_"): _finite(r[-1]) for name, r in other.items()},
@@ -213,6 +252,9 @@ def report(seeds: Sequence[Measured], sizes: int, picture: Path, marks: Marks, m
     }
     if mark is not None:
         marks.exact("tokens of best-of-N by those of compute-optimal, low end", _finite(low[-1]), at_least=mark)
+        marks.exact(
+            "tokens of the best fixed strategy by those of compute-optimal, low end", float(fixed_low[-1]), above=1
+        )
     return marks.result(**result)
 
 

@@ -3,9 +3,9 @@
     python benchmarks/equipment/recorded_traces.py --repository DIR --out DIR      # writes gemma-a.jsonl, gemma-b.jsonl
 
 DIR is a clone of github.com/tobypullan/logit_cot_overthinking: traces of gemma-4-12B-it with thinking on questions of
-MMLU-Pro and GPQA Diamond with up to ten options, ten seeds each, and for every trace what it would have answered at each
-tenth of its length (2601.23163's protocol). The repository has no licence, so its files are read where they are and
-nothing of them is kept here.
+MMLU-Pro and GPQA Diamond with up to ten options, ten seeds each, and for every trace what it would have answered at
+each tenth of its length (2601.23163's protocol). The repository has no licence, so its files are read where they are
+and nothing of them is kept here.
 
 What to know of them: the questions were *chosen*, as ones on which a trace was once right and ended wrong and others
 matched to them, so that they are no sample of either data set. Tenths of a trace's own length cannot be known while it
