@@ -19,11 +19,11 @@ but the figures. Every way of improving gets the same budget of tokens, prompts 
                 the one with the highest score. Scores are public tests for code, else the model's own certainty; at
                 most 64 attempts, and for (total) on the first `--total-test` problems only, where that is less
 
-Accuracies are means over `--test-samples` draws a problem at temperature 0.8, with 95 % bootstrap intervals over problems,
-paired for differences. Everything sampled is kept in OUT/bank.sqlite: run it again to go on. The marks: the interval of
-gpi - none lies above zero in every domain, and that of gpi - random, where both were measured, in some domain: choosing
-and validating examples is worth more than showing any. `--quick` does it all on a scripted model that obeys a rule, in
-seconds.
+Accuracies are means over `--test-samples` draws a problem at temperature 0.8, with 95 % bootstrap intervals over
+problems, paired for differences. Everything sampled is kept in OUT/bank.sqlite: run it again to go on. The marks: the
+interval of gpi - none lies above zero in every domain, and that of gpi - random, where both were measured, in some
+domain: choosing and validating examples is worth more than showing any. `--quick` does it all on a scripted model that
+obeys a rule, in seconds.
 """
 
 from __future__ import annotations
