@@ -68,7 +68,7 @@ async def measure(world: World, sizes: int) -> Measured:
     chosen = cross_validate(planned.right, planned.tokens, quantile_bins(score, BINS))
     oracle = cross_validate(planned.right, planned.tokens, quantile_bins(rate, BINS))
     right, tokens = (np.concatenate(pair) for pair in ((fixed.right, planned.right), (fixed.tokens, planned.tokens)))
-    constant = cross_validate(right, tokens, one_bin)
+    constant = cross_validate(right, tokens, one_bin(right.shape[1]))
     # quintiles of the pass rate by rank: many problems share the rates 0 and 1, and a bin needs its fifth
     ranks = np.argsort(np.argsort(rate + 1e-6 * score))
     return Measured(fixed, planned, probes, weak, ranks * BINS // len(rate), chosen, oracle, constant)

@@ -21,7 +21,7 @@ from nlrl.scaling.cells import Cells
 from nlrl.scaling.choose import Picks, Sure, folds, held_out_sureness
 from nlrl.scaling.difficulty import oracle_bins, place
 from nlrl.scaling.policy import save_policy
-from nlrl.strategies import parse_strategy
+from nlrl.strategies import parse_strategy, todays_name
 
 POLICY, CELLS, PICTURE, PAGE = "policy.json", "cells.csv", "report.png", "report.html"
 _RESAMPLES = 2000
@@ -175,12 +175,15 @@ def tables(done: Calibration) -> list[tuple[str, list[str], list[list[str]]]]:
     found.append(
         (f"The policy ({how}) on problems it had not seen", ["accuracy", "tokens", "price of 1,000 tokens"], rows)
     )
+    if rows := beside_fixed(done):
+        columns = ["price", "fixed", "accuracy", "tokens", "by difficulty", "tokens", "difference in points"]
+        found.append(("The best fixed strategy, chosen on the other half, and the choice by difficulty", columns, rows))
     if validation.by_cap:
         rows = [[f"{p.cap:,}", _percent(p.accuracy), f"{p.tokens.mean():,.0f}"] for p in validation.by_cap]
         found.append(("The same under budgets per problem", ["budget", "accuracy", "tokens"], rows))
     rows = [
         [
-            done.plain.keys[i][0],
+            todays_name(done.plain.keys[i][0]),
             _percent(mean_interval(known[np.isfinite(known)])),
             f"{done.plain.tokens[i].mean():,.0f}",
         ]
@@ -188,13 +191,14 @@ def tables(done: Calibration) -> list[tuple[str, list[str], list[list[str]]]]:
         for i in at
         for known in [done.plain.right[i]]
     ]
-    found.append(("Fixed strategies on the same problems", ["strategy", "accuracy", "tokens"], rows))
+    title = "Every fixed strategy on the same problems (the best of them is known in hindsight only)"
+    found.append((title, ["strategy", "accuracy", "tokens"], rows))
     rows = []
     for b, here in enumerate(done.policy.bins):
         for o in here.options:
             if o.cap is None:
                 who = [f"{b + 1}", f"{here.problems}", f"{here.pass_at_1:.2f}"]
-                rows.append([*who, o.strategy, f"{100 * o.accuracy:.0f}", f"{o.tokens:,.0f}"])
+                rows.append([*who, todays_name(o.strategy), f"{100 * o.accuracy:.0f}", f"{o.tokens:,.0f}"])
     columns = ["bin", "problems", "pass@1", "efficient strategies", "accuracy", "tokens"]
     found.append(("What pays where (bin 1 is the easiest; accuracy shrunk towards all bins)", columns, rows))
     if ratios := ratio_rows(done):
@@ -219,6 +223,33 @@ def tables(done: Calibration) -> list[tuple[str, list[str], list[list[str]]]]:
         rows = [["as stated", f"{100 * before:.1f}"], ["calibrated", f"{100 * after:.1f}"]]
         found.append(("Expected calibration error of confidence, in points", ["", "error"], rows))
     return found
+
+
+def beside_fixed(done: Calibration) -> list[list[str]]:
+    """At each price of tokens: the strategy that was best on the other half of the problems, whatever the difficulty,
+    beside the choice by difficulty on the same problems. Empty where no probe was tried, so that there is no choice."""
+    by = {v.probed: v for v in (done.validation, done.other)}
+    if len(by) < 2:
+        return []
+    rows: list[list[str]] = []
+    for fixed, ours in sorted(
+        zip(by[False].by_price, by[True].by_price, strict=True), key=lambda pair: pair[0].tokens.mean()
+    ):
+        names = dict.fromkeys(todays_name(done.plain.keys[row][0]) for row in fixed.rows)
+        known = np.isfinite(ours.right) & np.isfinite(fixed.right)
+        gain = mean_interval(ours.right[known] - fixed.right[known])
+        tie = " (a tie)" if gain.low <= 0 <= gain.high else ""
+        line = [
+            " or ".join(names),
+            _percent(fixed.accuracy),
+            f"{fixed.tokens.mean():,.0f}",
+            _percent(ours.accuracy),
+            f"{ours.tokens.mean():,.0f}",
+            f"{100 * gain.mean:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]{tie}",
+        ]
+        if not rows or rows[-1][1:] != line:
+            rows.append([f"{fixed.price:.3g}", *line])
+    return rows
 
 
 def ratio_rows(done: Calibration) -> list[tuple[tuple[int, float], int]]:

@@ -13,7 +13,16 @@ from nlrl.strategies import solve
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
 
-from chains.choice import Seed, cross_validate, quantile_bins, ratio_intervals, ratios, tokens_for
+from chains.choice import (
+    Seed,
+    cross_validate,
+    one_bin,
+    quantile_bins,
+    quotient_intervals,
+    ratio_intervals,
+    ratios,
+    tokens_for,
+)
 from chains.task import make_chains, right_steps, solve_lines
 from chains.text import NEWLINE, decode, encode, mark
 
@@ -75,6 +84,11 @@ def test_a_policy_takes_the_cheap_arm_where_it_is_as_good():
     assert ratios([seed])[0] == pytest.approx(100 / 55)
     low, high = ratio_intervals([seed, seed], resamples=50)
     assert low[0] <= 100 / 55 <= high[0]
+    fixed = cross_validate(right, tokens, one_bin(80))  # it can be right on all or cheap on all, not both
+    whole = fixed.right.mean(1) == 1
+    assert whole.any() and (fixed.tokens.mean(1)[whole] == 100).all() and set(fixed.tokens.ravel()) == {10, 100}
+    low, high = quotient_intervals([seed, seed], [Seed(right[1:], tokens[1:], fixed.right, fixed.tokens)] * 2)
+    assert 1 < low[0] <= 100 / 55 <= high[0]
 
 
 # --- the model

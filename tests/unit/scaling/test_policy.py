@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from itertools import pairwise
 
 import pytest
@@ -322,6 +323,20 @@ def test_law_calibrated_confidence_never_falls(rows):
 def test_same_tokens_is_where_the_curve_first_gets_there():
     assert same_tokens([0.2, 0.6, 0.5], [10, 20, 30], 0.4) == 15
     assert same_tokens([0.2], [10], 0.2) == 10 and same_tokens([0.2], [10], 0.3) == float("inf")
+
+
+def test_the_best_fixed_strategy_stands_beside_the_choice_by_difficulty(calibrated):
+    done = calibrated[0]
+    (rows,) = [rows for title, _, rows in tables(done) if title.startswith("The best fixed strategy")]
+    fixed = {True: done.other, False: done.validation}[done.validation.probed]
+    assert not fixed.probed
+    best = fixed.by_price[0]  # at price 0
+    line = next(row for row in rows if row[0] == "0")
+    assert line[2].startswith(f"{100 * best.accuracy.mean:.1f} ") and line[3] == f"{best.tokens.mean():,.0f}"
+    assert len(set(best.rows)) <= 2  # one strategy a fold, whatever the problem
+    for row in rows:
+        low, high = (float(x) for x in re.findall(r"[-+][\d.]+", row[-1])[1:])
+        assert ("(a tie)" in row[-1]) == (low <= 0 <= high)
 
 
 def test_revisions_are_shown_by_their_sequential_to_parallel_ratio():
