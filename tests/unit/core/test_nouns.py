@@ -58,7 +58,7 @@ UNSET = {
     Prices: {"prompt_per_million": 0.0, "completion_per_million": 0.0, "cached_per_million": None},
     Capabilities: dict.fromkeys(["n", "logprobs", "prefill", "grammar", "json_schema", "seed"], False)
     | {"prompt_logprobs": False}
-    | {"context_tokens": None, "parameters": None, "prices": None},
+    | {"context_tokens": None, "parameters": None, "prices": None, "ignores": frozenset()},
     InputOutput: {"compare": "numbers", "tolerance": 1e-6},
     CodeTests: {"public": (), "entry_point": None, "setup": "", "prelude": ""},
     Problem: {
