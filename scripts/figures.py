@@ -171,7 +171,10 @@ def keep() -> int:
     kept = figure_marks.read_results(LAST)
     for path in sorted(RESULTS.glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
-        kept[figure_marks.form(result)] = result
+        if result.get("skipped") and figure_marks.form(result) in kept:
+            print(f"{path.name}: left as it was; here it could not be measured whole ({result['skipped']})")
+        else:
+            kept[figure_marks.form(result)] = result
     names = {script.name for script in find_scripts(BENCHMARKS)}
     figure_marks.write_results(LAST, [row for (name, _), row in kept.items() if name in names])
     print(f"{LAST.relative_to(bootstrap.ROOT)}: {len(kept)} results. Look at the difference and commit it.")

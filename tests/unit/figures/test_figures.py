@@ -146,3 +146,15 @@ def test_the_project_s_own_lists_hold_together():
 
 def test_every_form_is_compared_with_its_own(tmp_path):
     assert figure_marks.form(result()) == ("some", True) and figure_marks.form({"benchmark": "some"}) == ("some", False)
+
+
+def test_what_was_run_becomes_the_last_build(script, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(figures, "BENCHMARKS", tmp_path)
+    monkeypatch.setattr(figures.bootstrap, "ROOT", tmp_path)
+    told = json.dumps(result(a=mark(True, figure=7)))
+    script(f"print('RESULT ' + {told!r})")
+    assert figures.keep() == 0 and read_results(tmp_path / "results.jsonl")["some", True]["marks"]["a"]["figure"] == 7
+    skipped = json.dumps({"benchmark": "some", "quick": True, "marks": {}, "skipped": "no browser"})
+    script(f"print('RESULT ' + {skipped!r})")
+    assert figures.keep() == 0 and read_results(tmp_path / "results.jsonl")["some", True]["marks"]["a"]["figure"] == 7
+    assert "no browser" in capsys.readouterr().out
