@@ -146,25 +146,27 @@ async def measure(
 
     rows = [await tested("none", LanguagePolicy(), 0)]
 
-    if "gpi" not in args.ways:
-        return rows
-    found = await improve_policy(
-        model, train, settings=settings, budget=budget, bank=bank, out=args.out / name, on_iteration=tell
-    )
-    say("\n".join([f"{name} gpi, {found.tokens} tokens:", *diff(LanguagePolicy(), found.policy)]))
-    rows.append(await tested("gpi", found.policy, found.tokens))
+    found = None
+    if "gpi" in args.ways:
+        found = await improve_policy(
+            model, train, settings=settings, budget=budget, bank=bank, out=args.out / name, on_iteration=tell
+        )
+        say("\n".join([f"{name} gpi, {found.tokens} tokens:", *diff(LanguagePolicy(), found.policy)]))
+        rows.append(await tested("gpi", found.policy, found.tokens))
 
     if "random" in args.ways:
-        number, sets = len(found.policy.examples or ()) or EXAMPLES, list[Row]()
+        number, sets = len(found.policy.examples or ()) if found else 0, list[Row]()
         for at in range(1, args.sets + 1):
             own = roller(budget)
-            policy = await random_examples(own, train, random.Random(f"{args.seed}:{at}"), number=number)
+            policy = await random_examples(own, train, random.Random(f"{args.seed}:{at}"), number=number or EXAMPLES)
             say("\n".join([f"{name} random {at}:", *diff(LanguagePolicy(), policy)]))
             # as many attempts in all as under the found policy: so many a problem, or each problem under one draw only
             share = {"samples": per_test // args.sets} if per_test >= args.sets else {"on": test[at - 1 :: args.sets]}
             sets.append(await tested(f"random {at}", policy, own.ledger.total.tokens, **share))
-        rows.append(joined(f"random examples ({number})", sets))
+        rows.append(joined(f"random examples ({number or EXAMPLES})", sets))
         rows[-1] = replace(rows[-1], parts=tuple(mean(row) for row in sets))
+    if found is None:
+        return rows
 
     feedback, validation = split(train, settings)
     if "reflexion" in args.ways:
@@ -354,7 +356,7 @@ def main() -> int:
         low = next((row["gain"][1] for row in rows if row["way"] == "gpi"), None)
         marks.exact(f"gpi - none on {domain}, low end", low, above=0)
     leads = [row["gpi_minus_it"] for rows in figures.values() for row in rows if row["way"].startswith("random")]
-    if leads:
+    if leads and "gpi" in args.ways:
         best = max(low for _, low, _ in leads)
         marks.exact("gpi - random examples, best low end over the domains", best, above=0)
     return marks.result(domains=figures, model="scripted" if args.quick else args.model)
