@@ -11,8 +11,8 @@ begins, and whose process asked. Draws are told apart by their prompt and seed. 
     command     `nlrl bench` itself, two at a time (not in --quick)
     no logprobs two, at a server that ignores `logprobs`, which a verifier of the run reads
     stopping    two, with strategies that cancel draws (not in --quick)
-    killed      three, killed with SIGKILL at random moments (in numbers of draws, so that they fall into the work of a
-                slow machine too) and started again, until all have ended
+    killed      three (two in --quick), killed with SIGKILL at random moments and started again, until all have ended;
+                the moments are numbers of draws, so that they fall into the work of a slow machine too
 
 The mark, in every row: no draw is paid twice, no answer is lost on its way into the bank, every attempt of every record
 is in the bank, processes with the same command have the same attempts, all strategies of a record are on the same
@@ -208,10 +208,10 @@ def whole(scene: Scene, name: str, commands: Sequence[Sequence[str]], samples: i
     return row
 
 
-def killed(scene: Scene, kills: int, rng: random.Random) -> Row:
-    """Three processes; each time when so many more draws have begun, one of them is killed and started again."""
-    row, began = Row("killed", 3), time.monotonic()
-    slots = [scene.start(SAME, f"run-{i}", 8) for i in range(3)]
+def killed(scene: Scene, processes: int, kills: int, rng: random.Random) -> Row:
+    """Some processes; each time when so many more draws have begun, one of them is killed and started again."""
+    row, began = Row("killed", processes), time.monotonic()
+    slots = [scene.start(SAME, f"run-{i}", 8) for i in range(processes)]
     dead: set[str] = set()
     seen: dict[tuple[str, int], bytes] = {}
 
@@ -290,7 +290,7 @@ def main() -> int:
                     home / name.replace(" ", "-"), (4 if hard and not args.quick else 1 + hard) * count, server
                 )
                 if hard:
-                    row = killed(scene, kills, random.Random(args.seed))
+                    row = killed(scene, 2 if args.quick else 3, kills, random.Random(args.seed))
                 elif name == "four":
                     row = whole(scene, name, OTHERS, 0)
                 elif name == "stopping":

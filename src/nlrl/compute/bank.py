@@ -32,6 +32,7 @@ from nlrl.compute._former_keys import Former, former_keys
 from nlrl.core import BankError, Completion, Message, Problem, Sampling
 
 _T = TypeVar("_T")
+_BUSY_S = 60.0  # that another process's transaction is waited for
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS prompts (
@@ -119,10 +120,12 @@ class Bank:
         try:
             if self.path is not None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-            db = sqlite3.connect(self.path or ":memory:", timeout=60, isolation_level=None, check_same_thread=False)
+            db = sqlite3.connect(
+                self.path or ":memory:", timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+            )
             try:
                 if self.path is not None:
-                    db.execute("PRAGMA journal_mode=WAL")
+                    _write_ahead(db)
                     db.execute("PRAGMA synchronous=NORMAL")  # safe against a killed process; only power loss can cost
                 db.executescript(_SCHEMA)
                 if self.path is not None:
@@ -317,6 +320,19 @@ class Bank:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _write_ahead(db: sqlite3.Connection) -> None:
+    """Into write-ahead mode. SQLite itself does not wait here for another process that opens the same new file."""
+    end = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+        time.sleep(0.01)
 
 
 def _let_go(thread: ThreadPoolExecutor, db: sqlite3.Connection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sqlite3
@@ -11,13 +12,14 @@ import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from nlrl.compute import Bank, Compute, Draw, _claims
 from nlrl.compute.purse import Purse
-from nlrl.core import Budget, Completion, Delta, Finish, Problem, Request, Sampling, Stopped
+from nlrl.core import BankError, Budget, Completion, Delta, Finish, Problem, Request, Sampling, Stopped
 from nlrl.models.scripted import ScriptedModel
 
 _LONG_S = 60.0  # nobody waits so long unless something is broken
@@ -257,3 +259,33 @@ def test_two_event_loops_share_one_bank(path: Path) -> None:
     for thread in threads:
         thread.join()
     assert sorted(paid) == list(range(42))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to every file")
+def test_a_bank_that_may_only_be_read_is_still_good_for_replays(path: Path) -> None:
+    with Bank(path) as bank:
+        asyncio.run(bank.put("k", {0: draw("a")}, model="m"))
+    with sqlite3.connect(path) as db:
+        db.executescript("DROP TABLE former; DROP TABLE claims; PRAGMA user_version = 0")  # of version 0.1
+    path.chmod(0o444)
+    with Bank(path) as bank:
+        assert asyncio.run(take(bank, 0, 1)) == {0: draw("a")}
+        with pytest.raises(BankError, match="readonly"):
+            asyncio.run(bank.put("k", {1: draw("b")}, model="m"))
+
+
+def test_a_new_file_that_many_open_at_the_same_moment_is_opened_by_all(path: Path) -> None:
+    """SQLite says "database is locked" at once to all but one of those who want write-ahead mode."""
+    many, files = 8, 60
+    together = threading.Barrier(many)
+
+    def opened(_: int) -> int:
+        count = 0
+        for number in range(files):
+            together.wait(_LONG_S)
+            with contextlib.suppress(BankError), Bank(f"{path}-{number}"):
+                count += 1
+        return count
+
+    with ThreadPoolExecutor(many) as pool:
+        assert list(pool.map(opened, range(many))) == [files] * many
