@@ -7,8 +7,8 @@ fine-tuned on texts alone (fit=sft): "3 ways it may go. Worth: 0.61" for a state
 4.\\nAction: take 5" for a decision. One step of look-ahead with the environment's own outcomes joins what happens with
 what the value model says of where it led; nothing that knows an optimum is asked. Join, aggregate and improve are the
 exact text operators of `nlrl.language_rl.acting.oracle`, which calculate with the numbers they read in sentences,
-rounded to two decimals. After each iteration the policy plays episodes from held-out seeds, greedily; what it says that
-is no legal action is counted, costs what the environment says, and is never replaced.
+rounded to two decimals. After each iteration the policy plays episodes of seeds kept for testing, greedily; what it
+says that is no legal action is counted, costs what the environment says, and is never replaced.
 
 Beside it stands what a sceptic would ask for, plain fitted value iteration without a word: the same look-ahead with
 values kept in a table, and in the same transformer with one number as its head, with the same optimisers, recipe,
@@ -51,7 +51,7 @@ from nlrl.training.text_model import TextTransformer
 
 NEEDS = ("torch",)
 SLACK = {"tic_tac_toe": 0.01, "maze": 0.05}  # mean return that language may lose against numbers
-WATCHED = 5  # of so many held-out episodes, one is played after each iteration too
+WATCHED = 5  # of so many test episodes, one is played after each iteration too
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Case:
     game has two).
 
     window  iterations whose texts are fitted together
-    games   held-out episodes at the end
+    games   test episodes at the end
     """
 
     spec: str
@@ -296,7 +296,7 @@ def draw(rows: Sequence[dict[str, Any]], file: Path) -> None:
                 axis.axhline(row["mark"], color="tab:red", linewidth=0.8, linestyle=":")
                 points = [(p["iteration"], p["mean_return"]) for p in row["curve"]]
                 axis.plot(*zip(*points, strict=True), marker="o", markersize=3, label=f"seed {row['seed']}")
-        axis.set(title=name, xlabel="iteration", ylabel="mean return, held-out episodes")
+        axis.set(title=name, xlabel="iteration", ylabel="mean return, test episodes")
         axis.legend(fontsize=7)
     for axis in axes[0]:
         axis.title.set_fontsize(8)

@@ -323,7 +323,7 @@ async def run(options: argparse.Namespace) -> int:
             fitted.setdefault(title, []).append(weights)
             print(
                 f"\n{title}: calibrated on {len(training)} problems in {time.time() - timed:.0f} s; "
-                f"AUC on problems left out of the fit {weights.held_out_auc:.3f}, power {weights.power:g}"
+                f"cross-validated AUC {weights.held_out_auc:.3f}, power {weights.power:g}"
             )
             for i, file in enumerate(tests):
                 name = f"{title}-{turn}-test-{i}"
@@ -345,7 +345,7 @@ async def run(options: argparse.Namespace) -> int:
             )
             one = fitted[title][0] if len(fitted[title]) == 1 else None
             results[title] = show(title, joined, one)  # type: ignore[arg-type]
-            results[title]["auc_on_problems_left_out"] = [round(w.held_out_auc, 3) for w in fitted[title]]
+            results[title]["cross_validated_auc"] = [round(w.held_out_auc, 3) for w in fitted[title]]
     key = "recorded" if options.panel or options.halves else ("plain" if "plain" in results else next(iter(results)))
     low = results[key]["points_over_frontier"][1]  # type: ignore[index]
     marks.exact(f"points over the frontier, low end, {key}", low, above=0)

@@ -5,7 +5,8 @@
 
 Learned from: `scripts/data/classifier_seed.jsonl` (prompts and terms written for this purpose, with slots that are
 filled in) and at most 2,000 rows of half of each of seven public sets. The other half, chosen by a hash of the prompt,
-is never seen (`held_out`), and `benchmarks/classify.py` measures on it. Nothing of the sets is kept but weights.
+is never learned from (`kept_apart`), and `benchmarks/classify.py` measures on it. Nothing of the sets is kept but
+weights.
 
 The concepts of words (`words` in the file) are written by hand and stay as they are. The model is multinomial logistic
 regression with an L2 penalty, fitted by projected, accelerated gradient descent: what is no concept of programs never
@@ -107,7 +108,7 @@ class Row(NamedTuple):
     source: str
 
 
-def held_out(prompt: str) -> bool:
+def kept_apart(prompt: str) -> bool:
     """Whether a row of a public set is kept apart: the lowest bit of its hash."""
     return hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).digest()[0] % 2 == 0
 
@@ -311,10 +312,10 @@ def framed(rows: list[Row]) -> list[Row]:
 
 
 def training_rows(sets: dict[str, tuple[str, list[str]]], cap: int = 2000) -> list[Row]:
-    """The written prompts, and up to `cap` rows of each public set from the half that is not held out."""
+    """The written prompts, and up to `cap` rows of each public set from the half that is not kept apart."""
     rows = seed_rows()
     for name, (label, prompts) in sets.items():
-        rows += [Row(p, CLASS_OF[label], name) for p in prompts if not held_out(p)][:cap]
+        rows += [Row(p, CLASS_OF[label], name) for p in prompts if not kept_apart(p)][:cap]
     return framed(rows)
 
 
@@ -346,18 +347,18 @@ def accuracy(known: Weights, prompts: list[str], label: str) -> float:
 
 
 def left_out(sets: dict[str, tuple[str, list[str]]]) -> dict[str, float]:
-    """Accuracy on the held-out half of each set by weights that were learned without that set."""
+    """Accuracy on the half kept apart of each set by weights that were learned without that set."""
     rows, result = training_rows(sets), {}
     for name, (label, prompts) in sets.items():
         known = compiled(*learn([row for row in rows if row.source != name]))
-        result[name] = accuracy(known, [p for p in prompts if held_out(p)], label)
+        result[name] = accuracy(known, [p for p in prompts if kept_apart(p)], label)
     return result
 
 
 def seeds_alone(sets: dict[str, tuple[str, list[str]]]) -> dict[str, float]:
-    """Accuracy on the held-out half of each set by weights learned from the written prompts alone."""
+    """Accuracy on the half kept apart of each set by weights learned from the written prompts alone."""
     known = compiled(*learn(framed(seed_rows())))
-    return {name: accuracy(known, [p for p in ps if held_out(p)], label) for name, (label, ps) in sets.items()}
+    return {name: accuracy(known, [p for p in ps if kept_apart(p)], label) for name, (label, ps) in sets.items()}
 
 
 def main() -> int:
@@ -377,7 +378,7 @@ def main() -> int:
     write(TARGET, bias, weights)
     print(f"{TARGET}: {len(weights)} features, {TARGET.stat().st_size} bytes")
     for name, (label, prompts) in sets.items():
-        unseen = [p for p in prompts if held_out(p)]
+        unseen = [p for p in prompts if kept_apart(p)]
         print(f"  {name:16} {accuracy(compiled(bias, weights), unseen, label):.1%} of {len(unseen)} unseen rows")
     return 0
 

@@ -147,7 +147,9 @@ def _weigh_traces(done: Calibration, out: Path, bank: str | None, samples: int) 
         return
     path = out / "weights.json"
     save_weights(weights, path)
-    click.echo(f"weights  {path}: held-out AUC {weights.held_out_auc:.2f}, for umpire(thrift=0.5, weights='{path}')")
+    click.echo(
+        f"weights  {path}: cross-validated AUC {weights.held_out_auc:.2f}, for umpire(thrift=0.5, weights='{path}')"
+    )
 
 
 class _Teller:

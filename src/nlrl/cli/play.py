@@ -33,7 +33,7 @@ _SHOWN = 5  # changes that are printed after an iteration
         nlrl play "maze(layout=umaze)" --model oracle --iterations 12
         nlrl play "frozen_lake(slippery=true)" --model oracle --sweeps 12 --iterations 20
         nlrl play "maze(layout=double_t)" --model oracle --fit sft --sweeps 3 --iterations 9
-        nlrl play "tic_tac_toe(first=true)" --iterations 0 --held-out 5
+        nlrl play "tic_tac_toe(first=true)" --iterations 0 --test-episodes 5
         nlrl play "maze(layout=umaze)" --critic oracle --draws 8 --budget tokens=100k
     """,
 )
@@ -61,7 +61,10 @@ _SHOWN = 5  # changes that are printed after an iteration
 @click.option("--refine", is_flag=True, help="Tell the policy what would follow, in place of comparing actions.")
 @click.option("--successors", is_flag=True, help="With --refine: fit texts of what follows, too.")
 @click.option("--episodes", type=click.IntRange(min=1), help="Learn where these lead.  [default: in every state]")
-@click.option("--held-out", type=click.IntRange(min=0), default=20, show_default=True, help="Episodes to test on.")
+@click.option(
+    "--test-episodes", "--held-out", "held_out", type=click.IntRange(min=0), default=20, show_default=True,
+    help="Episodes to test on; nothing is learned from them.",
+)  # fmt: skip
 @click.option(
     "--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Runs, for the curve's interval."
 )
@@ -202,7 +205,7 @@ async def _run(
                     lines.append(start_line(seed, None, desk))
                     console.print(
                         f"seed {seed}: {spent} It ended in the first test, before anything was learned. "
-                        "Raise --budget, or lower --held-out.",
+                        "Raise --budget, or lower --test-episodes.",
                         markup=False,
                     )
                     continue

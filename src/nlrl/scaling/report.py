@@ -173,7 +173,11 @@ def tables(done: Calibration) -> list[tuple[str, list[str], list[list[str]]]]:
         if not rows or rows[-1][:2] != line[:2]:
             rows.append(line)
     found.append(
-        (f"The policy ({how}) on problems it had not seen", ["accuracy", "tokens", "price of 1,000 tokens"], rows)
+        (
+            f"The policy ({how}), each half of the problems by what the other half taught",
+            ["accuracy", "tokens", "price of 1,000 tokens"],
+            rows,
+        )
     )
     if rows := beside_fixed(done):
         columns = ["price", "fixed", "accuracy", "tokens", "by difficulty", "tokens", "difference in points"]

@@ -103,7 +103,8 @@ class TraceWeights:
                   what counts is who is better than its siblings, which carries over to harder and easier problems
     calls         settings from thorough to thrifty, as calibration chose them (see `umpire`); may be empty
     means         of the features over the calibration traces, for people
-    held_out_auc  by problems left out of the fit; NaN where it could not be had
+    held_out_auc  cross-validated, by problems left out of the fit; the penalty was chosen by it too, so that it
+                  flatters a little; NaN where it could not be had
     provenance    what it was fitted on
     """
 

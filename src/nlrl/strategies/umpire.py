@@ -134,7 +134,8 @@ async def umpire(
     about its worth, and which waves, gates and limits pay; without it each trace has one vote. At most `n` traces.
 
     One unit of budget buys one more trace. Short traces vote first, which helps where wrong ones run longer. Fails
-    where the most attractive answer is wrong, and where shape means nothing, which the weights' held-out AUC tells.
+    where the most attractive answer is wrong, and where shape means nothing, which the weights' cross-validated AUC
+    tells.
     The clock is exact on recorded traces. Live, `every=N` lets traces grow N tokens at a time, so that they can be
     cancelled and looked into, each chunk paying for its prefix; without it draws are whole, and waves are what saves.
     """

@@ -91,7 +91,7 @@ class Iteration:
     moved      largest change of a value's number; None where values have none
     calls      by role, so far
     heard      what was illegal, unparsed, empty or failed, so far
-    played     the held-out episodes; None if there are none
+    played     the test episodes; None if there are none
     """
 
     number: int

@@ -1,4 +1,4 @@
-"""Learning curves: the mean return on held-out episodes after each iteration, with 95 % intervals."""
+"""Learning curves: the mean return of test episodes after each iteration, with 95 % intervals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nlrl.benchmark.plot import drawable, matplotlib_parts
 
 def curve(lines: Sequence[dict[str, Any]]) -> list[tuple[int, Interval, int]]:
     """(iteration, mean return with its interval, seeds) in order. Of several seeds the interval is over seeds, of one
-    over its episodes. A seed that ended early stays at what it had reached. Without held-out episodes: nothing."""
+    over its episodes. A seed that ended early stays at what it had reached. Without test episodes: nothing."""
     points = []
     runs = [[e for e in lines if e["seed"] == seed and e["returns"]] for seed in sorted({e["seed"] for e in lines})]
     for number in sorted({each["iteration"] for each in lines}):
@@ -45,7 +45,7 @@ def save_png(title: str, lines: Sequence[dict[str, Any]], path: Path) -> Path:
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_xlim(-0.3, max([1, *(each["iteration"] for each in lines)]) + 0.3)
         axes.set_xlabel("iteration")
-        axes.set_ylabel("mean return, held-out episodes")
+        axes.set_ylabel("mean return, test episodes")
         axes.grid(alpha=0.3)
         axes.set_title(drawable(title), fontsize=9, wrap=True)
         figure.savefig(path, format="png", dpi=120)

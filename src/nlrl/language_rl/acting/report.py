@@ -89,7 +89,7 @@ async def learned_row(
 
 
 def played_line(played: Played | None) -> Line:
-    """Held-out episodes in plain values."""
+    """Test episodes in plain values."""
     if played is None:
         return {"returns": [], "success": None}
     return {"returns": [e.total for e in played.episodes], "success": played.success_rate}
