@@ -4,8 +4,9 @@
 
 DIR holds gsm8k/test.jsonl, mbpp/sanitized-mbpp.json and commonsenseqa/dev_rand_split.jsonl; the first `--limit` rows of
 each are used. 16 samples a problem are drawn into the bank (an hour for both models on 2 cores; run it again to go on),
-then everything is replayed: fixed strategies, the policy on problems it was not made from, and what it saves at equal
-accuracy. Coding attempts are chosen by public tests, the rest by the model's own confidence. At the end the small model
+then everything is replayed: fixed strategies, the best of them as chosen on the other half of the problems, the policy
+beside it, and what it saves at equal accuracy. Votes are weighted by public tests on coding, by the model's own certainty
+on the rest. At the end the small model
 with more samples is set against the larger one with fewer, at equal FLOPs of inference (2 per weight and token) and
 with pretraining counted (Snell et al. 2024, 2408.03314, section 7). There is no mark: the figures are the result.
 """
@@ -35,7 +36,7 @@ NEEDS = ("data",)
 SETS = ("gsm8k/test.jsonl", "mbpp/sanitized-mbpp.json", "commonsenseqa/dev_rand_split.jsonl")
 SAMPLES, MAX_TOKENS = 16, 256
 RATIOS = (0.01, 0.16, 0.79, 1.0, 22.0)  # inference tokens over pretraining tokens; .16, .79 and 22 are the paper's
-FAMILIES = ("self_consistency", "best_of_n")
+FAMILIES = ("self_consistency", "weighted_vote")
 
 
 def tell(now: Progress) -> None:
@@ -144,9 +145,11 @@ async def run(args: argparse.Namespace) -> dict[str, object]:
             show(name, result)
             done[name] = (result, model.can.parameters or 0)
             best = result.validation.by_price[0]
+            fixed = (result.other if result.validation.probed else result.validation).by_price[0]
             figures[name] = {
                 "problems": len(problems), "policy_accuracy": best.accuracy, "policy_tokens": float(best.tokens.mean()),
-                "probed": result.validation.probed,
+                "probed": result.validation.probed, "best_fixed_accuracy": fixed.accuracy,
+                "best_fixed_tokens": float(fixed.tokens.mean()),
             }  # fmt: skip
     if len(done) == 2:
         small, large = sorted(done.values(), key=lambda pair: pair[1])

@@ -16,6 +16,7 @@ from chains.choice import PRICES, Chosen, Floats, Seed, Whole, quotient_interval
 from equipment.marks import Marks
 from nlrl.benchmark.intervals import bootstrap
 from nlrl.benchmark.plot import locator
+from nlrl.strategies import todays_name
 
 T = TypeVar("T", bound=np.generic)
 MARK = 4.0
@@ -69,7 +70,7 @@ def say_arms(title: str, arms: Sequence[str], right: Floats, tokens: Floats, bin
     for a, name in enumerate(arms):
         cells = [(right[a].mean(), tokens[a].mean())]
         cells += [(right[a][bins == b].mean(), tokens[a][bins == b].mean()) for b in range(BINS)]
-        print(f"{name:36}" + "".join(f"{r:8.3f} {t:6.0f}" for r, t in cells))
+        print(f"{todays_name(name):36}" + "".join(f"{r:8.3f} {t:6.0f}" for r, t in cells))
 
 
 def say_choice(seeds: Sequence[Measured], price: int) -> None:
@@ -109,7 +110,7 @@ def say_fixed(seeds: Sequence[Measured], mine: Sequence[Seed], base: slice) -> t
     with np.errstate(divide="ignore", invalid="ignore"):
         quotient = np.where((ours == 0) & (fixed == 0), 1.0, ours / fixed)
     low, high = quotient_intervals(mine, constant)
-    print("\nbeside the best fixed strategy, chosen on the other fold: best-of-N's tokens by its, its by the policy's")
+    print("\nbeside the best fixed strategy, chosen on the other fold: the vote's tokens by its, its by the policy's")
     for i, n in enumerate(SIZES[base]):
         tie = " (a tie)" if low[i] <= 1 <= high[i] else ""
         print(f"N={n:<3} {fixed[i]:6.2f}   {quotient[i]:6.2f} [{low[i]:.2f}, {high[i]:.2f}]{tie}")
@@ -131,7 +132,7 @@ def say_fixed(seeds: Sequence[Measured], mine: Sequence[Seed], base: slice) -> t
 def say_crossing(seeds: Sequence[Measured]) -> dict[str, float]:
     """Beam search less best-of-N at equal n, per bin, with the strong and with the weak reward model."""
     bins, found = stack(seeds, lambda m: m.bins), {}
-    print("\nbeam search less best-of-N at equal n, points of accuracy [95 %], bin 1 hardest")
+    print("\nbeam search less the weighted vote of n, points of accuracy [95 %], bin 1 hardest")
     for label in ("strong", "weak"):
         rows = {name: stack(seeds, lambda m, x=label, n=name: _row(m, x, n)) for name in CROSSING}
         for n, vote, search in ((4, CROSSING[0], CROSSING[1]), (16, CROSSING[2], CROSSING[3])):
@@ -182,7 +183,7 @@ def draw(path: Path, seeds: Sequence[Measured], curve: Seed, crossing: dict[str,
             )
     right.axhline(0, color="grey", lw=0.8)
     right.set(
-        xlabel="difficulty bin (1 hardest)", ylabel="beam search less best-of-N, points", xticks=range(1, BINS + 1)
+        xlabel="difficulty bin (1 hardest)", ylabel="beam search less the vote, points", xticks=range(1, BINS + 1)
     )
     right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False)
     figure.tight_layout()
@@ -211,7 +212,7 @@ def report(seeds: Sequence[Measured], sizes: int, picture: Path, marks: Marks, m
     }
     whole = Seed(*(np.concatenate([getattr(s, f) for s in mine], axis=1) for f in Seed.__dataclass_fields__))
     accuracy = whole.base_right.mean(1)
-    print("\ntokens of best-of-N by those of compute-optimal at the same accuracy")
+    print("\ntokens of the weighted vote of N by those of compute-optimal at the same accuracy")
     for i, n in enumerate(SIZES[:sizes]):
         print(f"N={n:<3} accuracy {accuracy[i]:.3f}: {pooled[i]:6.2f} [{low[i]:.2f}, {high[i]:.2f}]   by seed ", end="")
         print(*(f"{x:.2f}" for x in each[:, i]), *(f"  {name} {r[i]:.2f}" for name, r in other.items()))
@@ -228,7 +229,7 @@ def report(seeds: Sequence[Measured], sizes: int, picture: Path, marks: Marks, m
     print(*(f"{t} {r:.3f}" for t, r in points), sep="   ")
     reach = np.flatnonzero(whole.right.mean(1) >= accuracy[-1])
     at = int(reach[np.argmin(whole.tokens.mean(1)[reach])]) if len(reach) else 0
-    print(f"\nwhat is taken at the accuracy of best-of-{SIZES[sizes - 1]} (price {PRICES[at]:.1e} of a token)")
+    print(f"\nwhat is taken at the accuracy of the vote of {SIZES[sizes - 1]} (price {PRICES[at]:.1e} of a token)")
     say_choice(seeds, at)
     print("\n" + draw(picture, seeds, whole, crossing))
     result = {
