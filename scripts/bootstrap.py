@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "scripts" / "locks"
-TORCH = LOCKS / "torch.txt"
+TORCH, OF_TORCH = LOCKS / "torch.txt", LOCKS / "cuda.txt"
 LEAST = (3, 11)
 LOCKED = ((3, 11), (3, 13))  # the Pythons on which the locks were tried, on Linux x86_64
 STAMP = "nlrl-installed.txt"
@@ -106,7 +106,7 @@ def _install(python: Path, kind: str, newest: bool) -> None:
     locked = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(LOCKS / f"{kind}.txt")]
     _pip(python, ["install", *locked])
     if torch:
-        _pip(python, ["install", "-r", str(TORCH)])
+        _pip(python, ["install", "-r", str(TORCH), "-c", str(OF_TORCH)])
     _pip(python, ["install", "--no-deps", "--no-build-isolation", "--editable", "."])
 
 

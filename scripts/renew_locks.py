@@ -34,6 +34,14 @@ def compile_lock(name: str, wanted: list[str], options: list[str]) -> list[str]:
     return re.findall(r"^([A-Za-z0-9._-]+)==", out.read_text(encoding="utf-8"), flags=re.MULTILINE)
 
 
+def write_constraints(lock: Path, names: list[str]) -> None:
+    """The versions of what torch may bring, without hashes: a constraint holds a package and does not ask for it."""
+    pins = re.findall(r"^(\S+==\S+(?: ; [^\\\n]+)?)", lock.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    lines = [pin.rstrip() for pin in pins if pin.partition("==")[0] in names and pin.partition("==")[0] != "torch"]
+    head = "# Made by scripts/renew_locks.py: what torch brings for a GPU, where its build is one for GPUs.\n"
+    bootstrap.OF_TORCH.write_text(head + "".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
 def _shown(path: Path) -> str:
     """As it is written into the files, which must not depend on where the project lies."""
     return str(path.relative_to(bootstrap.ROOT))
@@ -50,8 +58,9 @@ def main(options: list[str]) -> int:
         held += ["--constraints", _shown(bootstrap.TORCH)] if kind.torch else []
         names = compile_lock(name, wanted, [*held, *options])
         if kind.torch:
-            left_out = [word for n in names if OF_TORCH.fullmatch(n) for word in ("--no-emit-package", n)]
-            names = compile_lock(name, wanted, [*held, *left_out])
+            left_out = [n for n in names if OF_TORCH.fullmatch(n)]
+            write_constraints(bootstrap.LOCKS / f"{name}.txt", left_out)
+            names = compile_lock(name, wanted, [*held, *(word for n in left_out for word in ("--no-emit-package", n))])
         print(f"{name}: {len(names)} packages")
     print(f"fuzz: {len(compile_lock('fuzz', ['--group', 'fuzz'], options))} packages")
     return 0

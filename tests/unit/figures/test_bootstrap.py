@@ -28,7 +28,7 @@ def test_hashes_are_required_and_nothing_is_built(pips, monkeypatch):
     bootstrap.prepare(".venv-hf", "hf")
     locked, torch, project = pips
     assert {"--require-hashes", "--no-deps", "--only-binary"} <= set(locked) and locked[-1].endswith("hf.txt")
-    assert torch == ["install", "-r", str(bootstrap.TORCH)]
+    assert torch == ["install", "-r", str(bootstrap.TORCH), "-c", str(bootstrap.OF_TORCH)]
     assert {"--no-deps", "--no-build-isolation"} <= set(project)
 
 
