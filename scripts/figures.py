@@ -136,7 +136,9 @@ def run_all(scripts: Sequence[Script], options: Sequence[str], limit_s: float, w
             continue
         result, why = run_script(script, options, min(limit_s, end - time.monotonic()))
         if result is None:
-            build.findings.append(Finding(script.name, f"BROKEN: it {why}", fails=True))
+            # training takes minutes of both processors: on a busy machine it may well not get to its end
+            late = "torch" in script.needs and "are allowed" in why
+            build.findings.append(Finding(script.name, f"{'NOT DONE' if late else 'BROKEN'}: it {why}", not late))
             continue
         name = f"{script.name}.quick.json" if result.get("quick") else f"{script.name}.json"
         (RESULTS / name).write_text(json.dumps(result) + "\n", encoding="utf-8")

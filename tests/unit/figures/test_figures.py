@@ -110,9 +110,9 @@ def script(tmp_path, monkeypatch):
         monkeypatch.setattr(figures, name, tmp_path / place)
     (tmp_path / "misses.toml").write_text("")
 
-    def run(body: str, limit_s: float = 20) -> figures.Build:
+    def run(body: str, limit_s: float = 20, needs: tuple[str, ...] = ()) -> figures.Build:
         (tmp_path / "some.py").write_text(body)
-        return figures.run_all([Script(tmp_path / "some.py")], ["--quick"], limit_s, 60)
+        return figures.run_all([Script(tmp_path / "some.py", needs)], ["--quick"], limit_s, 60)
 
     return run
 
@@ -132,6 +132,9 @@ def test_a_script_that_breaks_or_hangs_fails_the_build(script, capsys):
     assert figures.tell(script("raise RuntimeError('no')")) == 1
     hung = script("import time\ntime.sleep(60)", limit_s=0.5)
     assert figures.tell(hung) == 1 and "without a RESULT line" in capsys.readouterr().out
+    slow = script("import time\ntime.sleep(60)", limit_s=0.5, needs=("torch",))
+    assert figures.tell(slow) == 0 and "NOT DONE" in capsys.readouterr().out  # training, on a busy machine
+    assert figures.tell(script("raise RuntimeError('no')", needs=("torch",))) == 1
 
 
 def test_the_project_s_own_lists_hold_together():
