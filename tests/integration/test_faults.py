@@ -52,6 +52,10 @@ TRANSIENT = {
 }
 
 
+# the server has taken the request up, for all one can see, and then sent nothing of an answer: charged as a call
+UNCLEAR = ("half a JSON", "a broken gzip", "an empty stream")
+
+
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ports are used again: what was learnt of one server must not be believed of the next."""
@@ -63,6 +67,14 @@ def paid(completions: list[Completion]) -> int:
     return sum(
         c.prompt_tokens + c.completion_tokens + c.lost_prompt_tokens + c.lost_completion_tokens for c in completions
     )
+
+
+def assert_charged(completions: list[Completion], server: StubServer, *, calls: bool = True) -> None:
+    """Every call and token that the server spent is charged; what is charged beyond that is labelled as an estimate."""
+    estimated = sum(c.estimated_tokens for c in completions)
+    assert server.tokens <= paid(completions) <= server.tokens + estimated
+    if calls:
+        assert sum(c.calls for c in completions) == server.calls
 
 
 def model_at(server: StubServer, **options: Any) -> OpenAIModel:
@@ -88,11 +100,12 @@ def test_once_then_well(name: str, continuous: str) -> None:
         completions = asyncio.run(model.complete(replace(ASK, n=3)))
     assert [c.finish for c in completions] == [Finish.STOP] * 3
     assert dict(model.stats.retries) == {kind: 1}
-    assert paid(completions) == server.tokens
+    assert_charged(completions, server, calls=name not in UNCLEAR)
     lost = sum(c.lost_completion_tokens for c in completions)
-    assert lost == (5 if fault.after == 5 else 0)
-    assert sum(c.lost_prompt_tokens for c in completions) == (
-        0 if fault.after is None else server.count_prompt(server.bodies[0])
+    assert lost >= (5 if fault.after == 5 else 0)
+    told = fault.after is None and name not in UNCLEAR and "hang" not in name and "drip" not in name
+    assert (sum(c.estimated_tokens for c in completions) == 0) == (
+        told or (continuous == "yes" and kind != "timeout" and name not in UNCLEAR)
     )
 
 
@@ -109,7 +122,7 @@ def test_always_is_named_and_not_an_answer(name: str) -> None:
         assert completion.error and completion.error.startswith(f"{kind}: ") and "3 tries" in completion.error
         assert "Bad Gateway" not in completion.text and "error" not in completion.text
     assert dict(model.stats.failures) == {kind: 2}
-    assert paid(completions) == server.tokens
+    assert_charged(completions, server, calls=name not in UNCLEAR)
 
 
 @pytest.mark.parametrize("fault", [Fault("hang"), Fault("hang", after=5), Fault("drip", seconds=0.05)])
@@ -121,10 +134,11 @@ def test_waiting_is_bounded(fault: Fault) -> None:
         seconds = time.monotonic() - began
     assert completion.error and completion.error.startswith("timeout: ")
     assert seconds < 3 * 0.5 + 1
-    assert paid([completion]) == server.tokens
+    assert_charged([completion], server)
+    assert completion.estimated_tokens
     if fault.after:
-        assert completion.completion_tokens == 5 and completion.text  # what had arrived of the last try
-        assert completion.lost_completion_tokens == 10
+        assert completion.completion_tokens >= 5 and completion.text  # what had arrived of the last try
+        assert completion.lost_completion_tokens >= 10
 
 
 def test_total_time_is_bounded_however_many_retries_are_left() -> None:
@@ -196,7 +210,8 @@ class TestPartialFailure:
         with StubServer(Manners(reply=reply), at_first(Fault("cut", after=20))) as server:
             completions = asyncio.run(model_at(server).complete(request))
         assert sorted((body["seed"], body.get("n", 1)) for body in server.bodies[1:]) == [(10, 1), (12, 1)]
-        assert [c.seed for c in completions] == [10, 11, 12] and paid(completions) == server.tokens
+        assert [c.seed for c in completions] == [10, 11, 12]
+        assert_charged(completions, server)
 
     def test_siblings_of_a_failed_draw(self) -> None:
         def fault(number: int, body: Mapping[str, Any]) -> Fault | None:
@@ -237,40 +252,44 @@ class TestPartialFailure:
             asyncio.run(go(server))
 
     def test_a_prompt_whose_length_nobody_told_is_estimated_and_said_so(self) -> None:
-        """Cut every time, and no usage on the chunks: the tokens seen are exact, the prompt is a guess."""
+        """Cut every time, and no usage on the chunks."""
         with StubServer(Manners(continuous="ignored"), always(Fault("cut", after=5))) as server:
             model = model_at(server, patience=replace(QUICK, retries=1))
             [completion] = asyncio.run(model.complete(ASK))
-        assert completion.completion_tokens + completion.lost_completion_tokens == server.completion_tokens
-        assert model.stats.estimated == 2
+        assert_charged([completion], server)
         assert completion.prompt_tokens == completion.lost_prompt_tokens > 0
+        assert completion.estimated_tokens == paid([completion]) == model.stats.estimated
 
-    def test_half_an_answer_that_is_not_streamed_is_a_blind_spot(self) -> None:
-        """Its usage stood in the half that never came. What a server of this kind charges for it is not seen here."""
+    def test_half_an_answer_that_is_not_streamed_is_charged_all_that_it_was_allowed(self) -> None:
+        """Its usage stood in the half that never came."""
         with StubServer(Manners(stream="ignored"), at_first(Fault("half"))) as server:
-            [completion] = asyncio.run(model_at(server).complete(ASK))
-        assert completion.ok and completion.lost_completion_tokens == 0
-        assert paid([completion]) == server.tokens  # the stub counts nothing for it either: see its definition
+            [completion] = asyncio.run(model_at(server).complete(replace(ASK, sampling=Sampling(max_tokens=40))))
+        assert completion.ok and completion.lost_completion_tokens == 40 and completion.calls == 2
+        assert_charged([completion], server)
 
 
 class TestSizes:
+    """What is too large is given up at once; and since it may have been an answer, it is charged as one."""
+
+    def given_up(self, fault: Fault, **options: Any) -> str:
+        with StubServer(faults=always(fault)) as server:
+            [completion] = asyncio.run(model_at(server, **options).complete(SHORT))
+            assert server.requests == 1 and completion.estimated_tokens == paid([completion]) > 0
+        assert not completion.ok and completion.error and completion.text == ""
+        return completion.error
+
     def test_a_huge_answer_is_cut_off(self) -> None:
         fault = Fault("body", body=b'{"choices": "' + b"x" * 3_000_000 + b'"}')
-        with StubServer(faults=always(fault)) as server:
-            with pytest.raises(ModelRefused, match="larger than 1000000 bytes"):
-                asyncio.run(model_at(server, max_response_bytes=1_000_000).complete(ASK))
-            assert server.requests == 1
+        assert "larger than 1000000 bytes" in self.given_up(fault, max_response_bytes=1_000_000)
 
     def test_a_decompression_bomb_is_cut_off(self) -> None:
         body = gzip.compress(b'{"choices": "' + b"x" * 20_000_000 + b'"}')
         fault = Fault("body", body=body, headers=(("Content-Encoding", "gzip"),))
-        with StubServer(faults=always(fault)) as server, pytest.raises(ModelRefused, match="larger than"):
-            asyncio.run(model_at(server, max_response_bytes=1_000_000).complete(ASK))
+        assert "larger than" in self.given_up(fault, max_response_bytes=1_000_000)
 
     def test_an_endless_line_is_cut_off(self) -> None:
         fault = Fault("body", body=b"data: " + b"x" * 9_500_000, content_type="text/event-stream")
-        with StubServer(faults=always(fault)) as server, pytest.raises(ModelRefused, match="one event is longer"):
-            asyncio.run(model_at(server).complete(ASK))
+        assert "one event is longer" in self.given_up(fault)
 
     def test_an_error_page_of_megabytes(self) -> None:
         fault = Fault("status", status=500, body=b"<p>" + b"sorry " * 500_000, content_type="text/html")
@@ -319,7 +338,8 @@ class TestCrowd:
         with StubServer(Manners(capacity=8, token_seconds=0.004)) as server:
             completions = asyncio.run(go(server))
             refused = server.struck["capacity"]
-        assert all(c.ok for c in completions) and paid(completions) == server.tokens
+        assert all(c.ok for c in completions)
+        assert_charged(completions, server)
         assert refused < 150  # 64 in flight without the limit would be refused far more often
 
     def test_cancelled_in_the_crowd(self) -> None:
@@ -405,6 +425,5 @@ def test_any_faults_in_any_order(faults: list[Fault | None], n: int, manners: Ma
     for index, completion in enumerate(completions):
         assert completion.ok == (completion.finish is not Finish.ERROR)
         assert completion.seed == (None if seed is None else seed + index)
-    assert sum(c.completion_tokens + c.lost_completion_tokens for c in completions) == server.completion_tokens
-    if not model.stats.estimated:  # else no try ever lived long enough to learn how long the prompt is
-        assert paid(completions) == server.tokens
+    assert_charged(completions, server, calls=False)
+    assert sum(c.calls for c in completions) >= server.calls

@@ -11,7 +11,7 @@ from nlrl.compute.bank import Draw
 from nlrl.compute.bill import longest, with_max_tokens
 from nlrl.compute.ledger import Hold
 from nlrl.compute.purse import Purse
-from nlrl.core import Delta, Message, Phase, Problem, Request, Sampling, Stopped
+from nlrl.core import Delta, Message, Phase, Problem, Request, Sampling, Spend, Stopped
 
 if TYPE_CHECKING:
     from nlrl.compute.handle import Compute
@@ -34,17 +34,18 @@ async def drawing(
     before n."""
     shared, model = compute._shared, compute.model
     request = with_max_tokens(Request(messages, over(shared.sampling, sampling), prefill=prefill))
-    left = n
+    left, ended = n, 0
     whole = key = Purse.key(model, request, problem)
     given = shared.given.get(key) if phase is not Phase.PROBE else None
     while given and left > 0:
-        left -= 1
+        left, ended = left - 1, ended + 1
         yield given.popleft()
     while left > 0:
         key = whole
         ask = replace(request, n=min(left, wave), first_index=shared.next_index[key])
         fitting = await _fitting(compute, ask, problem)
         if fitting is None:
+            _note_shortage(compute, n - left, n)
             return
         call, hold = fitting
         size = call.n
@@ -63,11 +64,14 @@ async def drawing(
             async with aclosing(flow) as draws:
                 async for offset, draw in draws:
                     if draw.completion.ok:
+                        shared.longest[whole] = max(shared.longest.get(whole, 0), draw.completion.completion_tokens)
+                        ended += 1
                         yield names[offset], draw
                     else:
                         shared.failed.append(draw.completion)
         except TimeoutError:
             compute._stop(Stopped.SECONDS)
+            _note_shortage(compute, ended, n)
             return
 
 
@@ -90,13 +94,40 @@ async def _fitting(compute: Compute, ask: Request, problem: Problem | None) -> t
             await compute.ledger.freed()
             continue
         reason = compute.ledger.blocker(bound(1, most))
-        room = (compute.remaining.tokens or 0) - bound(1, 0).tokens
-        if reason is not Stopped.TOKENS or compute.candidates or room < _LEAST_TOKENS:
+        # A first attempt cut to what a small budget holds is worth more than none. Later ones are let go with what is
+        # left as their limit, where the attempts before show that they are likely to need less.
+        first = not compute.candidates
+        likely = _LEAST_TOKENS if first else _likely(compute, ask, problem)
+        if reason is not Stopped.TOKENS or likely is None:
             compute._stop(reason or Stopped.TOKENS)
             return None
-        # a first attempt cut to what a small budget holds is worth more than none
-        compute.note(f"The budget holds only {room} completion tokens; the attempt was cut to that.")
-        ask = replace(ask, n=1, sampling=replace(ask.sampling, max_tokens=room))
+        left = compute.remaining.tokens or 0
+
+        def holds(k: int, *, bound: Callable[[int, int], Spend] = bound, left: int = left, each: int = likely) -> bool:
+            return left - bound(k, 0).tokens >= k * each
+
+        size = 1 if first else _largest(ask.n, holds)
+        room = (left - bound(size, 0).tokens) // max(size, 1)
+        if size == 0 or room < likely:
+            compute._stop(Stopped.TOKENS)
+            return None
+        if first:
+            compute.note(f"The budget holds only {room} completion tokens; the attempt was cut to that.")
+        ask = replace(ask, n=size, sampling=replace(ask.sampling, max_tokens=room))
+
+
+def _likely(compute: Compute, ask: Request, problem: Problem | None) -> int | None:
+    """Tokens that one more draw of a family is likely to need: the longest so far and a quarter. None: no draw yet."""
+    longest_so_far = compute._shared.longest.get(Purse.key(compute.model, ask, problem))
+    return None if longest_so_far is None else longest_so_far * 5 // 4 + 1
+
+
+def _note_shortage(compute: Compute, drawn: int, n: int) -> None:
+    """Say, once for a solve, that fewer attempts were made than asked for."""
+    if n > 1 and not compute._shared.short:
+        compute._shared.short = True
+        reason = "ended within the time" if compute.stopped is Stopped.SECONDS else "fitted the budget"
+        compute.note(f"{drawn} of {n} attempts {reason}.")
 
 
 def over(base: Sampling, over: Sampling | None) -> Sampling:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
+
+from msgspec import structs
 
 from nlrl.compute.bank import Draw
 from nlrl.compute.bill import price
@@ -14,19 +15,31 @@ from nlrl.core import Completion, Delta, Finish, Model, Request, Spend
 
 
 class Flow:
-    """One wave's streams. `start` begins to draw, `take` waits for one draw, `stop` cancels what still runs."""
+    """One wave's streams. `start` begins to draw, `take` waits for one draw, `stop` cancels what still runs.
 
-    def __init__(self, model: Model, request: Request, on_delta: Callable[[Delta], None] | None):
+    done    draws that have ended, failed ones included
+    cut     what draws cost that were begun and not finished; complete after `stop`
+    overtaken  whether another process has recorded a draw first
+    prompt  (tokens, whether that is exact): for draws that were cut off before anything told their prompt
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        request: Request,
+        on_delta: Callable[[Delta], None] | None,
+    ):
         self.model, self.request, self.on_delta = model, request, on_delta
+        self.prompt: tuple[int, bool] = (0, True)
         self.done: dict[int, Draw] = {}
-        self.partial_tokens: dict[int, int] = {}
+        self.cut: dict[int, Completion] = {}
         self.asked: set[int] = set()
+        self.overtaken = False
+        self._partial_tokens: dict[int, int] = {}
         self._raw: list[Completion] = []
-        self._prompt_tokens = 0  # evaluated, as far as the streams tell
         self._recorded: set[int] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
-        self._begun = time.monotonic()
 
     def start(self, missing: list[int]) -> None:
         """Begin to draw; neighbouring indices go out in one request."""
@@ -43,35 +56,53 @@ class Flow:
         part = replace(self.request, first_index=run[0], n=len(run))
         finished: dict[int, Completion] = {}
         stream = self.model.stream(part)
+        refused = False
         try:
             async with aclosing(stream):  # type: ignore[type-var]
                 async for delta in stream:
                     index = run[delta.index]
-                    self.partial_tokens[index] = self.partial_tokens.get(index, 0) + delta.tokens
+                    self._partial_tokens[index] = self._partial_tokens.get(index, 0) + delta.tokens
                     if delta.completion is not None:
+                        # a server may give fewer draws at once than it was asked for: then the prompt is paid again
+                        again = bool(delta.completion.prompt_tokens) and any(c.prompt_tokens for c in finished.values())
                         finished[index] = delta.completion
                         self._raw.append(delta.completion)
-                        self.partial_tokens.pop(index, None)
+                        self._partial_tokens.pop(index, None)
                         # asked after the call: whether a server honours n is only known once it has answered
-                        self.done[index] = Draw(delta.completion, shared=self.model.can.n)
+                        shared = self.model.can.n
+                        self.done[index] = Draw(delta.completion, shared=shared, prompts=int(shared and again))
                         self._fill_prompt_lengths(finished)
                         self._changed.set()
                     if self.on_delta is not None:
                         self.on_delta(replace(delta, index=index - self.request.first_index))
+        except Exception:  # of the request as a whole
+            refused = True
+            raise
         finally:
-            self._count_unread(run, finished, stream)
+            if len(finished) < len(run):
+                self._charge_cut(run, finished, stream, refused)
         for index in run:
             if index not in self.done:
-                broken = Completion("", Finish.ERROR, 0, error="the model's stream ended without this draw")
+                broken = Completion("", Finish.ERROR, 0, error="the model's stream ended without this draw", calls=0)
                 self.done[index] = Draw(broken)
         self._changed.set()
 
-    def _count_unread(self, run: list[int], finished: dict[int, Completion], stream: object) -> None:
-        """Engines in this process know what they generated for draws that were cut off, read by us or not."""
-        for index, tokens in zip(run, getattr(stream, "tokens", ()), strict=False):
-            if index not in finished and tokens:
-                self.partial_tokens[index] = max(tokens, self.partial_tokens.get(index, 0))
-        self._prompt_tokens += getattr(stream, "prompt_tokens", 0)
+    def _charge_cut(self, run: list[int], finished: dict[int, Completion], stream: object, refused: bool) -> None:
+        """The bills of draws that were begun and not finished: by the stream's own account, where it keeps one, else
+        by its deltas, and the prompt once or for each of them."""
+        account = getattr(stream, "cut", None)
+        if account is not None:
+            self.cut |= {run[offset]: bill for offset, bill in account().items()}
+            return
+        begun = [i for i in run if i not in finished and (self._partial_tokens.get(i) or not refused)]
+        length, exact = self.prompt
+        unpaid = not any(c.prompt_tokens for c in finished.values())
+        for index in begun:
+            prompt = length if unpaid or not self.model.can.n else 0
+            tokens = self._partial_tokens.get(index, 0)
+            unsure = 0 if exact else prompt
+            self.cut[index] = Completion("", Finish.CANCELLED, tokens, prompt_tokens=prompt, estimated_tokens=unsure)
+            unpaid = False
 
     def _fill_prompt_lengths(self, finished: dict[int, Completion]) -> None:
         """Banked draws carry the prompt's full length, whichever of them was charged for it."""
@@ -104,10 +135,10 @@ class Flow:
         await save()
         return self.done[index]
 
-    def generated(self, served: dict[int, Draw]) -> dict[int, int]:
-        """Tokens of the draws that nobody took."""
-        done = {i: d.completion.completion_tokens for i, d in self.done.items()}
-        return {i: n for i, n in (self.partial_tokens | done).items() if i not in served}
+    def unserved(self, served: dict[int, Draw]) -> dict[int, Completion]:
+        """The draws that nobody took."""
+        bills = self.cut | {i: draw.completion for i, draw in self.done.items()}
+        return {i: bill for i, bill in bills.items() if i not in served}
 
     def unrecorded(self) -> dict[int, Draw]:
         """Good draws not yet handed to the bank; failures are data of this run, not of the bank."""
@@ -126,20 +157,21 @@ class Flow:
         if self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def paid(self, spent: Spend) -> Spend:
-        """What this process really generated: as reported, before sharing with banked draws is accounted for."""
+    def paid(self) -> Spend:
+        """What the model's server counts for these streams, retries and draws that were cut off included."""
         if not self.asked:
             return Spend()
-        partial = sum(self.partial_tokens.values())
-        lost = sum(c.lost_completion_tokens for c in self._raw)
-        prompt = sum(c.prompt_tokens + c.lost_prompt_tokens for c in self._raw) or spent.prompt_tokens
+        each = [*self._raw, *self.cut.values()]
+        lost = sum(c.lost_completion_tokens for c in each)
+        cut = sum(c.completion_tokens for c in self.cut.values())
         raw = Spend(
-            calls=len(self._raw) + len(self.partial_tokens),
-            prompt_tokens=max(prompt, self._prompt_tokens),  # the draw that pays for it may have been cut off
-            cached_tokens=sum(c.cached_tokens for c in self._raw),
-            completion_tokens=sum(c.completion_tokens for c in self._raw) + partial + lost,
-            cancelled_tokens=partial + lost,
-            seconds=time.monotonic() - self._begun,
+            calls=sum(c.calls for c in each),
+            prompt_tokens=sum(c.prompt_tokens + c.lost_prompt_tokens for c in each),
+            cached_tokens=sum(c.cached_tokens for c in each),
+            completion_tokens=sum(c.completion_tokens for c in each) + lost,
+            cancelled_tokens=cut + lost,
+            seconds=sum(c.seconds for c in each),
+            estimated_tokens=sum(c.estimated_tokens for c in each),
         )
         return price(self.model.can, raw)
 
@@ -148,4 +180,4 @@ def with_prompt(draw: Draw, length: int, cached: int | None = None) -> Draw:
     """`draw` as one that carries the full length of its prompt."""
     c = draw.completion
     full = replace(c, prompt_tokens=length, cached_tokens=c.cached_tokens if cached is None else cached)
-    return Draw(full, draw.shared, draw.answer, draw.probes)
+    return structs.replace(draw, completion=full)

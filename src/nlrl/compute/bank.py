@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -42,7 +42,8 @@ CREATE TABLE IF NOT EXISTS samples (
     key TEXT NOT NULL, idx INTEGER NOT NULL, created REAL NOT NULL, draw BLOB NOT NULL, PRIMARY KEY (key, idx)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cancelled (
-    key TEXT NOT NULL, idx INTEGER NOT NULL, tokens INTEGER NOT NULL, PRIMARY KEY (key, idx)
+    key TEXT NOT NULL, idx INTEGER NOT NULL, tokens INTEGER NOT NULL, estimated INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (key, idx)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS lengths (prompt TEXT PRIMARY KEY, tokens INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS problems (
@@ -59,12 +60,22 @@ class Draw(msgspec.Struct, frozen=True, omit_defaults=True):
     shared      draws of one call share one prompt evaluation (charged once per call, not per draw)
     answer      the answer as recorded elsewhere, for imported panels; None means: read it out of the text
     probes      forced answers at growing token counts, for imported panels: ((tokens, answer), ...)
+    prompts     evaluations of the prompt that its call had to pay beside the first, for a server that gives fewer
+                draws at once than it was asked for
     """
 
     completion: Completion
     shared: bool = False
     answer: str | None = None
     probes: tuple[tuple[int, str | None], ...] = ()
+    prompts: int = 0
+
+
+class Cancelled(NamedTuple):
+    """A draw that was begun and not taken: what it had generated, and how much of that no server told."""
+
+    tokens: int
+    estimated_tokens: int = 0
 
 
 _encode = msgspec.msgpack.Encoder(enc_hook=str).encode
@@ -128,6 +139,7 @@ class Bank:
                     _write_ahead(db)
                     db.execute("PRAGMA synchronous=NORMAL")  # safe against a killed process; only power loss can cost
                 db.executescript(_SCHEMA)
+                _bring_up_to_date(db)
                 if self.path is not None:
                     self._begin_to_write(db)
             except sqlite3.Error:
@@ -185,13 +197,14 @@ class Bank:
             rows += await self._run(self._rows, query, tuple(self._former[key]))
         return {idx: _decode_draw(blob) for idx, blob in rows}
 
-    async def get_all_cancelled(self, key: str) -> dict[int, int]:
-        """Tokens of all cancelled draws of a family."""
+    async def get_all_cancelled(self, key: str) -> dict[int, Cancelled]:
+        """All cancelled draws of a family."""
         return await self._run(self._all_cancelled, key)
 
-    def _all_cancelled(self, key: str) -> dict[int, int]:
+    def _all_cancelled(self, key: str) -> dict[int, Cancelled]:
         keys = (key, self._former[key].was) if key in self._former else (key,)
-        return dict(row for k in keys for row in self._rows("SELECT idx, tokens FROM cancelled WHERE key = ?", (k,)))
+        query = "SELECT idx, tokens, estimated FROM cancelled WHERE key = ?"
+        return {idx: Cancelled(*counts) for k in keys for idx, *counts in self._rows(query, (k,))}
 
     def _rows(self, query: str, args: tuple[Any, ...]) -> list[Any]:
         return self._db.execute(query, args).fetchall()
@@ -217,22 +230,23 @@ class Bank:
             return {}
         return {idx: held for idx, held in self._get(key, list(draws)).items() if held != draws[idx]}
 
-    async def put_cancelled(self, key: str, tokens: Mapping[int, int]) -> None:
+    async def put_cancelled(self, key: str, draws: Mapping[int, Cancelled]) -> None:
         """Remember what cancelled draws had generated, so that a replay charges the same."""
-        await self._run(self._put_cancelled, key, tokens)
+        await self._run(self._put_cancelled, key, draws)
 
-    def _put_cancelled(self, key: str, tokens: Mapping[int, int]) -> None:
+    def _put_cancelled(self, key: str, draws: Mapping[int, Cancelled]) -> None:
         with transaction(self._db):
             self._db.executemany(
-                "INSERT OR IGNORE INTO cancelled VALUES (?, ?, ?)", [(key, idx, n) for idx, n in tokens.items()]
+                "INSERT OR IGNORE INTO cancelled (key, idx, tokens, estimated) VALUES (?, ?, ?, ?)",
+                [(key, idx, *draw) for idx, draw in draws.items()],
             )
 
-    async def get_cancelled(self, key: str, indices: Iterable[int]) -> dict[int, int]:
-        """Tokens that cancelled draws had generated."""
+    async def get_cancelled(self, key: str, indices: Iterable[int]) -> dict[int, Cancelled]:
+        """Cancelled draws among `indices`."""
         return await self._run(self._get_cancelled, key, set(indices))
 
-    def _get_cancelled(self, key: str, indices: set[int]) -> dict[int, int]:
-        return {idx: tokens for idx, tokens in self._all_cancelled(key).items() if idx in indices}
+    def _get_cancelled(self, key: str, indices: set[int]) -> dict[int, Cancelled]:
+        return {idx: draw for idx, draw in self._all_cancelled(key).items() if idx in indices}
 
     async def put_length(self, prompt: str, tokens: int) -> None:
         """Remember the length of a prompt: a replay under a tight budget must cut where the live run did."""
@@ -338,3 +352,12 @@ def _write_ahead(db: sqlite3.Connection) -> None:
 def _let_go(thread: ThreadPoolExecutor, db: sqlite3.Connection) -> None:
     thread.shutdown(wait=False)
     db.close()
+
+
+def _bring_up_to_date(db: sqlite3.Connection) -> None:
+    """Add what version 0.1 did not write. Looked at again inside, for another process may be doing the same."""
+    columns = "SELECT COUNT(*) FROM pragma_table_info('cancelled') WHERE name = 'estimated'"
+    if not db.execute(columns).fetchone()[0]:
+        with transaction(db):
+            if not db.execute(columns).fetchone()[0]:
+                db.execute("ALTER TABLE cancelled ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0")

@@ -69,6 +69,8 @@ class _Shared:
     drawn: int = 0  # candidates so far: names them
     next_index: Counter[str] = field(default_factory=Counter)
     given: dict[str, deque[tuple[str, Draw]]] = field(default_factory=dict)  # probed, for whoever samples next
+    longest: dict[str, int] = field(default_factory=dict)  # tokens of the longest draw so far, by family
+    short: bool = False  # it was said that not all attempts fitted
     judges: dict[str, Verifier] = field(default_factory=dict)
     scores: dict[tuple[int, str, str], Score] = field(default_factory=dict)  # by verifier, candidate and text
     failed: list[Completion] = field(default_factory=list)

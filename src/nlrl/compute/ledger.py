@@ -83,6 +83,18 @@ class Ledger:
             ledger = ledger.parent
         return hold
 
+    def extend(self, hold: Hold, more: Spend) -> bool:
+        """Set `more` aside too, for something that is about to be spent besides; False if it does not fit."""
+        if not hold.open or self.blocker(more) is not None:
+            return False
+        hold.bound += more
+        ledger: Ledger | None = self
+        while ledger is not None:
+            ledger._held += more
+            ledger.peak_tokens = max(ledger.peak_tokens, ledger.total.tokens + ledger._held.tokens)
+            ledger = ledger.parent
+        return True
+
     def settle(self, hold: Hold, phase: Phase, actual: Spend, paid: Spend | None = None) -> None:
         """Replace a reservation by what it really cost; the difference is free again."""
         if not hold.open:

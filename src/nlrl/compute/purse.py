@@ -16,12 +16,15 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 
+from msgspec import structs
+
 from nlrl.compute._flow import Flow, with_prompt
-from nlrl.compute.bank import Bank, Draw, panel_key, prompt_key, sample_key
-from nlrl.compute.bill import bill, price
+from nlrl.compute.bank import Bank, Cancelled, Draw, panel_key, prompt_key, sample_key
+from nlrl.compute.bill import bill, longest, price
 from nlrl.compute.ledger import Hold, Ledger
 from nlrl.compute.replay_model import ReplayModel
 from nlrl.core import Delta, Message, Model, Phase, Problem, Request, Spend
+from nlrl.models.token_bounds import prompt_bound
 
 _KNOWN_PROMPTS = 4096  # prompt lengths remembered per purse
 
@@ -34,21 +37,18 @@ class Purse:
     bank: Bank
     _prompt_lengths: OrderedDict[tuple[str, tuple[Message, ...], str], int] = field(default_factory=OrderedDict)
 
-    async def prompt_bound(self, model: Model, messages: tuple[Message, ...], prefill: str) -> int:
-        """Length of the prompt in tokens: exact where it is known, else an upper bound."""
+    async def prompt_bound(self, model: Model, messages: tuple[Message, ...], prefill: str) -> tuple[int, bool]:
+        """Length of the prompt in tokens, and whether that is exact; else it is an upper bound."""
         known = self._prompt_lengths.get((model.name, messages, prefill))
         if known is not None:
-            return known
+            return known, True
         exact = await model.count_prompt_tokens(messages, prefill)
         if exact is not None:
             self._remember(model, messages, prefill, exact)
             await self.bank.put_length(prompt_key(model.name, messages, prefill), exact)
-            return exact
-        # no tokenizer emits more tokens than bytes; chat templates add markers, some a default system prompt
-        text = sum(len(m.content.encode("utf-8", "replace")) for m in messages) + len(
-            prefill.encode("utf-8", "replace")
-        )
-        return text + 32 * len(messages) + 128
+            return exact, True
+        bound = getattr(model, "prompt_bound", prompt_bound)  # a model that sends more than these messages knows more
+        return bound(messages, prefill), False
 
     async def _recorded(self, model: Model, request: Request, problem: Problem | None) -> list[Draw]:
         indices = range(request.first_index, request.first_index + request.n)
@@ -72,6 +72,7 @@ class Purse:
     ) -> Callable[[int, int], Spend]:
         """Upper bound of what a call may cost, as a function of (draws, tokens of each)."""
         can = model.can
+        recorded: list[Draw] = []
         if isinstance(model, ReplayModel):
             recorded = await self._recorded(model, request, problem)
             if model.is_panel:  # drawn elsewhere under limits we do not know, but what they cost we know exactly
@@ -79,14 +80,15 @@ class Purse:
             length = max((d.completion.prompt_tokens for d in recorded), default=0)
             if not length:  # not drawn since it did not fit, which must come out again
                 name = prompt_key(model.name, request.messages, request.prefill)
-                length = await self.bank.get_length(name) or await self.prompt_bound(
-                    model, request.messages, request.prefill
-                )
+                length = await self.bank.get_length(name)
+                if not length:
+                    length, _ = await self.prompt_bound(model, request.messages, request.prefill)
         else:
-            length = await self.prompt_bound(model, request.messages, request.prefill)
+            length, _ = await self.prompt_bound(model, request.messages, request.prefill)
 
         def of(n: int, longest: int) -> Spend:
-            prompt = length if can.n else length * n
+            evaluations = -(-n // (can.n_most or n)) + sum(d.prompts for d in recorded[:n]) if can.n and n else n
+            prompt = length * evaluations
             return price(can, Spend(calls=n, prompt_tokens=prompt, completion_tokens=n * longest))
 
         return of
@@ -113,8 +115,16 @@ class Purse:
         model = model or self.model
         key = key or self.key(model, request, problem)
         indices = range(request.first_index, request.first_index + request.n)
-        flow = Flow(model, request, on_delta)
+        length = (0, True)
+
+        def again(n: int) -> bool:
+            """Set aside what another try costs, beside the one that broke."""
+            more = Spend(calls=n, prompt_tokens=n * length[0], completion_tokens=n * longest(request))
+            return ledger.extend(hold, price(model.can, more))
+
+        flow = Flow(model, replace(request, again=again), on_delta)
         served: dict[int, Draw] = {}
+        known: dict[int, Draw] = {}
         try:
             async with AsyncExitStack() as stack:
                 known = await self.bank.get(key, indices)
@@ -125,6 +135,8 @@ class Purse:
                     missing = [i for i in indices if i not in known]
                 # what was cancelled before is likely not to be wanted again: it starts only when it is asked for
                 deferred = await self.bank.get_cancelled(key, missing)
+                if missing:
+                    flow.prompt = length = await self.prompt_bound(model, request.messages, request.prefill)
                 flow.start([i for i in missing if i not in deferred])
                 late = False
                 try:
@@ -152,18 +164,22 @@ class Purse:
                     await flow.stop()
                     await self._record(key, model, problem, request, flow)
         finally:
-            thrown = flow.generated(served)
+            unserved = flow.unserved(served)
+            thrown = {
+                i: Cancelled(c.completion_tokens + c.lost_completion_tokens, c.estimated_tokens)
+                for i, c in unserved.items()
+            }
             if thrown:
                 await self.bank.put_cancelled(key, thrown)
             idle = [i for i in indices if i not in served and i not in flow.asked]
             thrown |= await self._left_early(key, idle, served)
+            paid = flow.paid()
             spent = bill(model, list(served.values()), list(thrown.values()))
-            if not served and thrown:
-                length = await self.prompt_bound(model, request.messages, request.prefill)
-                spent = price(model.can, replace(spent, prompt_tokens=length))
-            ledger.settle(hold, phase, spent, flow.paid(spent))
+            if flow.asked and not (known or idle or flow.overtaken):  # all of it was drawn just now: its cost is what it has cost
+                spent = replace(paid, cancelled_tokens=spent.cancelled_tokens)
+            ledger.settle(hold, phase, spent, paid)
 
-    async def _left_early(self, key: str, unserved: list[int], served: dict[int, Draw]) -> dict[int, int]:
+    async def _left_early(self, key: str, unserved: list[int], served: dict[int, Draw]) -> dict[int, Cancelled]:
         """What the draws that a replay leaves behind had cost: as recorded when it was live, and else what they
         would have generated by the time the longest served draw was there, all running side by side."""
         if not unserved:
@@ -171,7 +187,7 @@ class Purse:
         thrown = await self.bank.get_cancelled(key, unserved)
         clock = max((d.completion.completion_tokens for d in served.values()), default=0)
         for index, draw in (await self.bank.get(key, unserved)).items():
-            thrown.setdefault(index, min(draw.completion.completion_tokens, clock))
+            thrown.setdefault(index, Cancelled(min(draw.completion.completion_tokens, clock)))
         return thrown
 
     async def _record(self, key: str, model: Model, problem: Problem | None, request: Request, flow: Flow) -> None:
@@ -184,7 +200,7 @@ class Purse:
             fresh = {i: with_prompt(draw, length or draw.completion.prompt_tokens) for i, draw in fresh.items()}
             flow.done.update(fresh)
         length = max(draw.completion.prompt_tokens for draw in fresh.values())
-        if length:
+        if length and not any(draw.completion.estimated_tokens for draw in fresh.values()):
             self._remember(model, request.messages, request.prefill, length)
         # kept for people to read; what no encoding can hold is replaced
         messages = [[m.role, m.content.encode("utf-8", "replace").decode()] for m in request.messages]
@@ -197,6 +213,7 @@ class Purse:
         )
         # drawn second, as when this process had slept beyond its claim: what is recorded is what everybody is served
         flow.done.update({i: _instead(fresh[i], draw) for i, draw in held.items()})
+        flow.overtaken |= bool(held)
 
 
 def _instead(own: Draw, held: Draw) -> Draw:
@@ -206,8 +223,10 @@ def _instead(own: Draw, held: Draw) -> Draw:
         its,
         lost_prompt_tokens=its.lost_prompt_tokens + mine.lost_prompt_tokens + (0 if own.shared else mine.prompt_tokens),
         lost_completion_tokens=its.lost_completion_tokens + mine.lost_completion_tokens + mine.completion_tokens,
+        estimated_tokens=its.estimated_tokens + mine.estimated_tokens,
+        calls=its.calls + mine.calls,
     )
-    return Draw(lost, held.shared, held.answer, held.probes)
+    return structs.replace(held, completion=lost)
 
 
 def _until(moment: float | None) -> AbstractAsyncContextManager[object]:

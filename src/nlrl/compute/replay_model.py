@@ -30,7 +30,7 @@ class ReplayModel:
 
     def _missing(self, index: int) -> Completion:
         message = f"NotInBank: draw {index} of {self.name} was never recorded for this prompt"
-        return Completion("", Finish.ERROR, 0, error=message)
+        return Completion("", Finish.ERROR, 0, error=message, calls=0)
 
     async def count_prompt_tokens(self, messages: Sequence[Message], prefill: str = "") -> int | None:
         """None: what a prompt's length was stands in the bank, beside its draws."""

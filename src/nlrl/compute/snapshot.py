@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from nlrl.compute.bank import Bank, Draw
+from nlrl.compute.bank import Bank, Cancelled, Draw
 
 _KEPT = 256  # families; one problem under a few strategies has less than ten
 
@@ -26,7 +26,7 @@ class Snapshot(Bank):
         super().__init__()
         self.behind, self._keep = behind, keep
         self._draws: OrderedDict[str, dict[int, Draw]] = OrderedDict()
-        self._thrown: OrderedDict[str, dict[int, int]] = OrderedDict()
+        self._thrown: OrderedDict[str, dict[int, Cancelled]] = OrderedDict()
 
     async def get(self, key: str, indices: Iterable[int]) -> dict[int, Draw]:
         """The recorded draws among `indices`."""
@@ -48,14 +48,14 @@ class Snapshot(Bank):
         if family is not None:
             family.update({i: d for i, d in draws.items() if i not in family})
 
-    async def put_cancelled(self, key: str, tokens: Mapping[int, int]) -> None:
+    async def put_cancelled(self, key: str, draws: Mapping[int, Cancelled]) -> None:
         """Remember what cancelled draws had generated; in memory only where the draws themselves are recorded, since
         a replay that leaves early must not change what another replay finds."""
-        await self.behind.put_cancelled(key, tokens)
+        await self.behind.put_cancelled(key, draws)
         self._thrown.pop(key, None)
 
-    async def get_cancelled(self, key: str, indices: Iterable[int]) -> dict[int, int]:
-        """Tokens that cancelled draws had generated."""
+    async def get_cancelled(self, key: str, indices: Iterable[int]) -> dict[int, Cancelled]:
+        """Cancelled draws among `indices`."""
         thrown = self._thrown.get(key)
         if thrown is None:
             thrown = self._held(self._thrown, key, await self.behind.get_all_cancelled(key))

@@ -9,6 +9,7 @@ Together (model, messages, prefill, sampling, index) name one sample for ever: t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -66,13 +67,18 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """n draws on one prompt. `prefill` is the start of the assistant's answer, to be continued."""
+    """n draws on one prompt. `prefill` is the start of the assistant's answer, to be continued.
+
+    again  asked before a draw is begun once more after a try that cost something, with the number of such draws:
+           whether that may be spent too. None: it may
+    """
 
     messages: tuple[Message, ...]
     sampling: Sampling = Sampling()
     n: int = 1
     first_index: int = 0
     prefill: str = ""
+    again: Callable[[int], bool] | None = field(default=None, compare=False, repr=False)
 
 
 class Finish(StrEnum):
@@ -118,6 +124,8 @@ class Completion:
     prompt_tokens    charged to this draw. n draws that share one prompt evaluation charge it once, on the first
     cached_tokens    of those, how many came from a prefix cache
     lost_*_tokens    paid for in tries that broke before this draw was complete (retries)
+    estimated_tokens of all these, how many the server did not tell: an upper bound (`nlrl.models.token_bounds`)
+    calls            how often it was begun at the server: once, more with retries, never where it was refused
     error            what failed, if `finish` is ERROR; an error text is never the `text`
     """
 
@@ -134,6 +142,8 @@ class Completion:
     error: str | None = None
     lost_prompt_tokens: int = 0
     lost_completion_tokens: int = 0
+    estimated_tokens: int = 0
+    calls: int = 1
 
     @property
     def ok(self) -> bool:
@@ -167,6 +177,7 @@ class Capabilities:
     """What a model can do: probed, never assumed.
 
     n                 n draws share one prompt evaluation, charged once
+    n_most            the most draws that are known to share one; None: any number
     logprobs, prefill, grammar, json_schema, seed, prompt_logprobs
                       what may be asked of it. Requests are made by these, and requests are the bank's keys, so each
                       says the same from the first draw to the last, whatever is found out on the way
@@ -186,3 +197,4 @@ class Capabilities:
     parameters: int | None = None
     prices: Prices | None = field(default=None)
     ignores: frozenset[str] = frozenset()
+    n_most: int | None = None

@@ -23,7 +23,9 @@ class Model(Protocol):
               an exception (ModelError) means that the request as a whole is impossible. Cancelling the task frees
               what was being generated
     stream    the same as deltas as they come, indices interleaved; the last delta of each index carries its
-              completion; closing the iterator cancels the rest
+              completion; closing the iterator cancels the rest. It may have a method `cut() -> {index: Completion}`
+              that says, once it is closed, what draws cost that were begun and not finished; without it they are
+              charged what their deltas told, and the prompt
     count_prompt_tokens  exact length of the prompt in tokens, or None where the backend cannot tell beforehand
     """
 

@@ -32,6 +32,7 @@ class Spend:
     flops              2 x parameters x uncached tokens; 0 where the model's size is unknown
     seconds            model seconds, summed over calls (not wall clock)
     cost               money, by the model's prices; 0 where unknown
+    estimated_tokens   of all tokens, those that no server told: charged by an upper bound
     """
 
     calls: int = 0
@@ -42,6 +43,7 @@ class Spend:
     flops: float = 0.0
     seconds: float = 0.0
     cost: float = 0.0
+    estimated_tokens: int = 0
 
     @property
     def tokens(self) -> int:

@@ -12,20 +12,19 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nlrl.core import Delta, Finish, ModelError, ModelRefused, Request, TokenLogprob, UserError
+from nlrl.core import Completion, Delta, Finish, ModelError, ModelRefused, Request, TokenLogprob, UserError
 from nlrl.models import _llama_request
 from nlrl.models._llama_engine import Call, Engine
 from nlrl.models._llama_prompt import prompt_tokens, too_long_error
 from nlrl.models._llama_sizes import Sizes
-from nlrl.models.streams import Assembler, open_answer
+from nlrl.models.streams import Assembler, cut_draws, open_answer
 
 
 class LlamaStream:
     """The deltas of a request, and what they cost.
 
-    tokens         generated so far, per draw. After `aclose` this is what the engine really generated for each, also
-                   where a draw was cancelled, or its last tokens were never read: charge this, not the deltas
-    prompt_tokens  evaluated for the prompt so far, cached ones included
+    After `aclose` the engine's own counts hold, also where a draw was cancelled, or its last tokens were never read:
+    charge `cut`, not the deltas.
     """
 
     def __init__(
@@ -35,13 +34,17 @@ class LlamaStream:
         self._prompt_cache = request.sampling.seed is None if prompt_cache is None else prompt_cache
         self._parts: list[_Part] = []
         self._prompt_length = 0
+        self._finished: dict[int, Completion] = {}
         self._deltas = self._run()
 
     def __aiter__(self) -> LlamaStream:
         return self
 
     async def __anext__(self) -> Delta:
-        return await self._deltas.__anext__()
+        delta = await anext(self._deltas)
+        if delta.completion is not None:
+            self._finished[delta.index] = delta.completion
+        return delta
 
     async def aclose(self) -> None:
         """Cancel what still runs; returns when its slots are free."""
@@ -49,11 +52,14 @@ class LlamaStream:
 
     @property
     def tokens(self) -> list[int]:
+        """Generated so far, per draw."""
         return [count for part in self._parts for count in part.call.tokens]
 
-    @property
-    def prompt_tokens(self) -> int:
-        return sum(self._prompt_length for part in self._parts if part.call.started)
+    def cut(self) -> dict[int, Completion]:
+        """What draws cost that were begun and not finished."""
+        begun = [part for part in self._parts if part.call.started]
+        tokens = {d.index: count for part in begun for d, count in zip(part.draws, part.call.tokens, strict=True)}
+        return cut_draws(tokens, len(begun) * self._prompt_length, self._finished)
 
     async def _run(self) -> AsyncGenerator[Delta]:
         request = self._request

@@ -59,14 +59,17 @@ class CallFailed(Exception):
         status: int | None = None,
         retry_after_s: float | None = None,
         never_connected: bool = False,
+        refusal: bool = False,
         body: str = "",
     ) -> None:
+        """refusal: the server did not take the request up, so that it cost nothing (unless it had begun to answer)."""
         super().__init__(kind, detail)
         self.kind = kind
         self.detail = detail
         self.status = status
         self.retry_after_s = retry_after_s
         self.never_connected = never_connected
+        self.refusal = refusal or never_connected
         self.body = body
 
     def __str__(self) -> str:
@@ -96,7 +99,7 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes, *, secret:
     detail = f"HTTP {status}: {message}" if message else f"HTTP {status} without a message"
     if 300 <= status < 400:
         detail = redact(f"HTTP {status}: the server redirects to {headers.get('location', '?')}; set base_url to it")
-        return CallFailed(FailureKind.REFUSED, detail, status=status)
+        return CallFailed(FailureKind.REFUSED, detail, status=status, refusal=True)
     if status in (400, 413, 422, 500) and (code == "context_length_exceeded" or _TOO_LONG.search(f"{code} {message}")):
         kind = FailureKind.PROMPT_TOO_LONG
     elif status == 429 and code == "insufficient_quota":
@@ -111,7 +114,8 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes, *, secret:
         kind = FailureKind.WRONG_SCHEMA
     else:
         kind = FailureKind.REFUSED
-    return CallFailed(kind, detail, status=status, retry_after_s=retry_after_s(headers), body=text[:65536])
+    pause = retry_after_s(headers)
+    return CallFailed(kind, detail, status=status, retry_after_s=pause, refusal=True, body=text[:65536])
 
 
 def from_error_object(error: Any, *, secret: str = "") -> CallFailed:
@@ -121,10 +125,10 @@ def from_error_object(error: Any, *, secret: str = "") -> CallFailed:
     if code.isdigit() and 400 <= int(code) <= 599:
         return from_status(int(code), {}, json.dumps({"error": {"message": detail}}).encode(), secret=secret)
     if _TOO_LONG.search(f"{code} {message}"):
-        return CallFailed(FailureKind.PROMPT_TOO_LONG, detail, body=message)
+        return CallFailed(FailureKind.PROMPT_TOO_LONG, detail, refusal=True, body=message)
     if "rate" in code and "limit" in code:
-        return CallFailed(FailureKind.RATE_LIMITED, detail)
-    return CallFailed(FailureKind.SERVER_ERROR, f"an error object instead of a completion: {detail}")
+        return CallFailed(FailureKind.RATE_LIMITED, detail, refusal=True)
+    return CallFailed(FailureKind.SERVER_ERROR, f"an error object instead of a completion: {detail}", refusal=True)
 
 
 def from_transport(error: httpx.HTTPError, *, began: bool, secret: str = "") -> CallFailed:
@@ -135,12 +139,12 @@ def from_transport(error: httpx.HTTPError, *, began: bool, secret: str = "") -> 
     if isinstance(error, httpx.TimeoutException):
         connecting = isinstance(error, httpx.ConnectTimeout)
         detail = f"it took too long to {'connect' if connecting else 'send the request'}"
-        return CallFailed(FailureKind.TIMEOUT, detail, never_connected=connecting)
+        return CallFailed(FailureKind.TIMEOUT, detail, never_connected=connecting, refusal=True)
     if isinstance(error, httpx.DecodingError):
         return CallFailed(FailureKind.NOT_JSON, f"the body cannot be decompressed ({detail})")
     if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
-        return CallFailed(FailureKind.REFUSED, detail)
-    return CallFailed(FailureKind.CUT_STREAM if began else FailureKind.CONNECTION, detail)
+        return CallFailed(FailureKind.REFUSED, detail, refusal=True)
+    return CallFailed(FailureKind.CUT_STREAM if began else FailureKind.CONNECTION, detail, refusal=not began)
 
 
 def retry_after_s(headers: Mapping[str, str], now: float | None = None) -> float | None:

@@ -18,12 +18,14 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from nlrl.core import ModelError, ModelRefused, ModelUnavailable, PromptTooLong, Request
+from nlrl.core import Completion, Delta, Finish, ModelError, ModelRefused, ModelUnavailable, PromptTooLong, Request
 from nlrl.models._openai_exchange import Draw, Emit, Exchange, Share
 from nlrl.models._openai_failures import CallFailed, FailureKind
 from nlrl.models._openai_server import Known, Patience, Server
 from nlrl.models._openai_watch import Watch
 from nlrl.models._openai_wire import Use, payload
+from nlrl.models.streams import Assembler
+from nlrl.models.token_bounds import prompt_bound
 
 _CLOSING_S = 2.0  # how long the usage may lag behind the last piece of text
 _FIRST_CONTACT_RETRIES = 2  # of a server that has never been reached: the address is likely wrong
@@ -86,19 +88,45 @@ class Run:
     _late: list[Share] = field(default_factory=list)  # done, but the length of the prompt is not known yet
     _given_up: list[tuple[Share, CallFailed]] = field(default_factory=list)
     _answered: bool = False
+    _open: set[Exchange] = field(default_factory=set)  # under way, so that a cut can be charged
+    _draws: list[Draw] = field(default_factory=list)
+    finished: dict[int, Completion] = field(default_factory=dict)
 
     async def go(self) -> None:
         """Run to the end. Raises ModelRefused, PromptTooLong or ModelUnavailable if no draw can succeed."""
         sampling, first = self.request.sampling, self.request.first_index
         seeds = [None if sampling.seed is None else sampling.seed + first + i for i in range(self.request.n)]
         async with asyncio.TaskGroup() as self._group:
-            self._send([Draw(index, seed) for index, seed in enumerate(seeds)], _Try())
+            self._draws = [Draw(index, seed) for index, seed in enumerate(seeds)]
+            self._send(self._draws, _Try())
         if self._given_up and not self._answered:
             self._raise_if_hopeless()
         for share, failure in self._given_up:
-            self._finish(share, await self._prompt_price(share), str(failure))
+            self._finish(share, *await self._prompt_price(share), error=str(failure))
         for share in self._late:
-            self._finish(share, await self._prompt_price(share))
+            self._finish(share, *await self._prompt_price(share))
+
+    def cut(self) -> dict[int, Completion]:
+        """What the draws have cost that were begun and will not be finished. Call it once, when `go` was cancelled."""
+        price = self.known.prompt_tokens(self.request)
+        unsure = price is None
+        if price is None:
+            price = prompt_bound(self.request.messages, self.request.prefill)
+        shares = [share for exchange in self._open for share in self._settle(exchange, cut=True)]
+        shares += [*self._late, *(share for share, _ in self._given_up)]
+        held = {share.draw.index for share in shares}
+        shares += [
+            Share(draw, Assembler(draw.index, self.request.sampling), False, calls=0)
+            for draw in self._draws
+            if draw.index not in held
+        ]
+        bills: dict[int, Completion] = {}
+        for share in shares:
+            if share.draw.index not in self.finished and share.calls + share.draw.calls:
+                share.finish = Finish.CANCELLED
+                if (bill := self._bill(share, price, unsure).completion) is not None:
+                    bills[share.draw.index] = bill
+        return bills
 
     def _send(self, draws: list[Draw], so_far: _Try) -> None:
         """Start as many calls as it takes."""
@@ -121,8 +149,11 @@ class Run:
         while True:  # ends: every round uses up a retry or a suspicion
             use = self._use(len(draws), so_far)
             async with self.server.limit.slot(urgent=so_far != _Try()) as ticket:
-                exchange = Exchange(self.request, draws, self.emit, self._close if self.eager else None)
+                silent = self.known.stream_usage is False and self.known.whole_usage is False
+                exchange = Exchange(self.request, draws, self.emit, self._close if self.eager else None, silent)
+                self._open.add(exchange)
                 failure = await self._exchange(exchange, use)
+                self._open.discard(exchange)
                 seconds = so_far.seconds + time.monotonic() - exchange.started
                 if failure is not None and failure.overload:
                     pause = failure.retry_after_s or 0.0
@@ -130,12 +161,12 @@ class Run:
                 elif failure is None:
                     self.server.limit.succeeded(ticket)
             self._learn(exchange, failure)
-            shares = exchange.settle()
+            shares = self._settle(exchange, failure)
             open_shares = [share for share in shares if not share.done]
             for share in shares:
                 if share.done and self.eager:
                     self._answered = True
-                    self._finish(share, await self._prompt_price(share))
+                    self._finish(share, *await self._prompt_price(share))
                 elif share.done:
                     self._close(share)
             if failure is None:
@@ -155,7 +186,8 @@ class Run:
             if failure.kind is FailureKind.REFUSED:
                 failure = so_far.refusal or failure
             wait = self._pause(failure, so_far.tries)
-            if not failure.transient or so_far.tries >= self._retries(failure) or seconds + wait > patience.total_s:
+            hopeless = not failure.transient or so_far.tries >= self._retries(failure)
+            if hopeless or seconds + wait > patience.total_s or not self._may_again(open_shares, failure):
                 self._give_up(open_shares, failure, so_far.tries + 1, wait, seconds)
                 return
             self.known.stats.retries[failure.kind] += 1
@@ -165,6 +197,27 @@ class Run:
             if len(open_shares) < len(draws):
                 self._send([share.draw for share in open_shares], so_far)
                 return
+
+    def _settle(self, exchange: Exchange, failure: CallFailed | None = None, *, cut: bool = False) -> list[Share]:
+        exchange.ended = failure is not None and failure.kind is not FailureKind.TIMEOUT
+        for speed in exchange.speeds():
+            self.known.learn_speed(speed)
+        shares = exchange.settle(
+            cut=cut or failure is not None,
+            refused=failure is not None and failure.refusal,
+            tokens_per_s=self.known.tokens_per_s,
+        )
+        self.known.stats.estimated += sum(share.estimated for share in shares)
+        return shares
+
+    def _may_again(self, shares: list[Share], failure: CallFailed) -> bool:
+        """Whether the budget holds another try, where this one was paid for."""
+        if self.request.again is None or not any(share.calls for share in shares):
+            return True
+        if self.request.again(len(shares)):
+            return True
+        failure.detail += " (the budget holds no other try)"
+        return False
 
     def _use(self, n: int, so_far: _Try) -> Use:
         """The fields of the next payload. Streams are preferred, since they show and count partial work; but where
@@ -190,6 +243,7 @@ class Run:
             grammar_field=target.grammar_field,
             extra=target.extra_body,
         )
+        exchange.streams = use.stream
         self.known.stats.requests += 1
         failure: CallFailed | None = None
         watch = Watch(read_s=patience.read_s, try_s=patience.try_s)
@@ -202,6 +256,7 @@ class Run:
                     max_bytes=target.max_bytes,
                     secret=target.secret,
                     alive=watch.alive,
+                    begun=exchange.began_to_send,
                 )
                 async with aclosing(readings):
                     async for reading in readings:
@@ -229,7 +284,7 @@ class Run:
         if exchange.said_done or exchange.whole:
             if exchange.given:
                 return None
-            return CallFailed(FailureKind.WRONG_SCHEMA, "the answer holds no choices")
+            return CallFailed(FailureKind.WRONG_SCHEMA, "the answer holds no choices", refusal=True)
         if not exchange.began:
             return CallFailed(FailureKind.CUT_STREAM, "the stream ended before the first piece")
         if exchange.usage_seen and all(part.done for part in exchange.parts if part.started):
@@ -243,7 +298,7 @@ class Run:
             known.learn_prompt(self.request, exchange.prompt_tokens)
             late, self._late = self._late, []
             for share in late:
-                self._finish(share, exchange.prompt_tokens)
+                self._finish(share, exchange.prompt_tokens, False)
         if failure is not None and failure.context_tokens is not None:
             known.context_tokens = failure.context_tokens
 
@@ -285,6 +340,7 @@ class Run:
             {"n"} if n <= self.known.n_given else set()
         )
         # a vague refusal: leave out one unproven field at a time; not once n is out, which asks n times as often
+        given = self.known.n_given if self.known.n_given < n else 1
         suspects = [] if named or "n" in so_far.without else [f for f in fields if f not in proven]
         for name in named + suspects:
             without = so_far.named | {name}
@@ -297,7 +353,7 @@ class Run:
                     suspected=(*so_far.suspected, without),
                     refusal=so_far.refusal or failure,
                     refused_n=max(so_far.refused_n, n),
-                    most=_named_limit(failure.detail, n) if name in named and not again else 1,
+                    most=max(_named_limit(failure.detail, n) if name in named and not again else 1, given),
                 )
         return None
 
@@ -315,11 +371,15 @@ class Run:
     def _keep_losses(self, shares: list[Share]) -> None:
         """These draws will be tried again: what this try cost stays charged to them."""
         for share in shares:
-            share.draw.lost_completion_tokens += share.completion_tokens + share.thrown_away
+            draw = share.draw
+            draw.lost_completion_tokens += share.completion_tokens + share.thrown_away
+            draw.estimated += share.estimated
+            draw.calls += share.calls
             if share.prompt_tokens is None:
-                share.draw.blind += 1
+                draw.blind += 1
+                draw.unheard += not share.heard
             else:
-                share.draw.lost_prompt_tokens += share.prompt_tokens
+                draw.lost_prompt_tokens += share.prompt_tokens
 
     def _give_up(self, shares: list[Share], failure: CallFailed, tries: int, wait: float, seconds: float) -> None:
         self.known.stats.failures[failure.kind] += len(shares)
@@ -337,41 +397,47 @@ class Run:
         if known_price is None and (share.prompt_tokens is None or share.draw.blind):
             self._late.append(share)
         else:
-            self._finish(share, known_price or 0)
+            self._finish(share, known_price or 0, False)
 
-    async def _prompt_price(self, share: Share) -> int:
-        """What a prompt of this request costs, for those whose usage never came; 0 if none is to be priced."""
+    async def _prompt_price(self, share: Share) -> tuple[int, bool]:
+        """What a prompt of this request costs, for those whose usage never came, and whether that is a bound."""
         if share.prompt_tokens is not None and not share.draw.blind:
-            return 0
+            return 0, False
         price = self.known.prompt_tokens(self.request)
         if price is None and (price := await self.target.count_prompt(self.request)) is None:
-            self.known.stats.estimated += share.draw.blind + (share.prompt_tokens is None)
-            return self.known.estimate(self.request)
-        return price
+            bound = prompt_bound(self.request.messages, self.request.prefill)
+            self.known.stats.estimated += bound * (share.draw.blind + (share.prompt_tokens is None))
+            return bound, True
+        return price, False
 
-    def _finish(self, share: Share, price: int, error: str | None = None) -> None:
+    def _finish(self, share: Share, price: int, unsure: bool, *, error: str | None = None) -> None:
+        """Hand over a draw with all that it cost. price: of a prompt that nobody told; unsure: it is a bound."""
+        last = self._bill(share, price, unsure, error)
+        if last.completion is not None:
+            self.finished[last.index] = last.completion
+        self.emit(last)
+
+    def _bill(self, share: Share, price: int, unsure: bool, error: str | None = None) -> Delta:
         draw = share.draw
-        self.emit(
-            share.assembler.finish(
-                share.finish,
-                completion_tokens=share.completion_tokens,
-                prompt_tokens=price if share.prompt_tokens is None else share.prompt_tokens,
-                cached_tokens=share.cached_tokens,
-                error=error,
-                lost_prompt_tokens=draw.lost_prompt_tokens + draw.blind * price,
-                lost_completion_tokens=draw.lost_completion_tokens + share.thrown_away,
-            )
+        untold = share.prompt_tokens is None
+        prompts = draw.blind + untold if unsure else draw.unheard + (untold and not share.heard)
+        return share.assembler.finish(
+            share.finish,
+            completion_tokens=share.completion_tokens,
+            prompt_tokens=price if share.prompt_tokens is None else share.prompt_tokens,
+            cached_tokens=share.cached_tokens,
+            error=error,
+            lost_prompt_tokens=draw.lost_prompt_tokens + draw.blind * price,
+            lost_completion_tokens=draw.lost_completion_tokens + share.thrown_away,
+            estimated_tokens=share.estimated + draw.estimated + price * prompts,
+            calls=share.calls + draw.calls,
         )
 
     def _raise_if_hopeless(self) -> None:
         """Nothing came of this request. If that says something about the request as a whole, say it as an exception;
         unless tokens were paid for, which only completions can tell."""
-        spent = any(
-            share.completion_tokens or share.prompt_tokens != 0 or share.draw.lost_prompt_tokens or share.draw.blind
-            for share, _ in self._given_up
-        )
         failure = self._given_up[0][1]
-        if spent:
+        if any(share.calls + share.draw.calls for share, _ in self._given_up):
             return
         if all(not failed.transient for _, failed in self._given_up):
             raise _as_error(failure, self.target, str(self.server.base.host))

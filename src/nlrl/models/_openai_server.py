@@ -68,7 +68,7 @@ class Stats:
     requests: int = 0  # HTTP exchanges that asked for a completion
     retries: Counter[str] = field(default_factory=Counter)  # exchanges that failed and were repeated, by failure name
     failures: Counter[str] = field(default_factory=Counter)  # draws given up, by failure name
-    estimated: int = 0  # prompts charged by estimate, because the server told their length nowhere
+    estimated: int = 0  # tokens charged by an upper bound, because the server told them nowhere
 
 
 @dataclass(slots=True)
@@ -89,27 +89,22 @@ class Known:
     tokenize: str | None = None  # "vllm", "llama", or "" for none
     tokenize_misses: int = 0  # how often the question was not answered at all
     prompts: dict[int, int] = field(default_factory=dict)  # hash of a prompt -> its tokens, as the server counted
-    seen_chars: int = 0  # of those prompts: for the estimate where the server tells nothing
-    seen_tokens: int = 0
+    tokens_per_s: float | None = None  # the fastest that one draw was seen to grow
     stats: Stats = field(default_factory=Stats)
 
     def learn_prompt(self, request: Request, tokens: int) -> None:
         """Remember how long the server says this prompt is."""
-        if (key := _prompt_key(request)) not in self.prompts:
-            if len(self.prompts) >= _PROMPTS_KEPT:
-                del self.prompts[next(iter(self.prompts))]
-            self.seen_chars += _chars(request)
-            self.seen_tokens += tokens
+        if (key := _prompt_key(request)) not in self.prompts and len(self.prompts) >= _PROMPTS_KEPT:
+            del self.prompts[next(iter(self.prompts))]
         self.prompts[key] = tokens
 
     def prompt_tokens(self, request: Request) -> int | None:
         """The length of this prompt, if the server has told it before."""
         return self.prompts.get(_prompt_key(request))
 
-    def estimate(self, request: Request) -> int:
-        """A guess from the prompts seen so far; four characters a token where none was."""
-        per_char = self.seen_tokens / self.seen_chars if self.seen_chars else 0.25
-        return max(1, round(_chars(request) * per_char))
+    def learn_speed(self, tokens_per_s: float) -> None:
+        """A draw was seen to grow that fast."""
+        self.tokens_per_s = max(self.tokens_per_s or 0.0, tokens_per_s)
 
 
 _known: dict[tuple[str, str], Known] = {}
@@ -178,10 +173,12 @@ class Server:
         max_bytes: int,
         secret: str,
         alive: Callable[[], None],
+        begun: Callable[[], None],
     ) -> AsyncGenerator[Reading, None]:
         """One exchange on /chat/completions: the pieces as they come. Raises CallFailed. Closing it hangs up at once.
 
         It waits for the next byte as long as it takes: that is for a `Watch` to bound, which `alive` tells of each.
+        `begun` is called when the whole request is on its way, so that the server may take it up.
 
         The last reading is `done` if the server said [DONE]. Where the body just ends, it is for the caller to see
         whether all choices were finished by then.
@@ -191,11 +188,21 @@ class Server:
         except (ValueError, TypeError) as error:
             raise CallFailed(FailureKind.REFUSED, f"the request cannot be written as JSON: {error}") from error
         began = False
+
+        async def trace(event: str, _: object) -> None:
+            if event.endswith(".send_request_body.complete"):
+                begun()
+
         timeout = httpx.Timeout(None, connect=patience.connect_s, write=patience.read_s)
         sent = {**headers, **trace_headers()}
         try:
             async with self._client.stream(
-                "POST", self.url("/chat/completions"), content=content, headers=sent, timeout=timeout
+                "POST",
+                self.url("/chat/completions"),
+                content=content,
+                headers=sent,
+                timeout=timeout,
+                extensions={"trace": trace},
             ) as response:
                 alive()
                 if response.status_code != 200:
@@ -330,7 +337,9 @@ def _parse(text: str, content_type: str, secret: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         start = server_message(text[:4096], secret)[0][:120]
-        raise CallFailed(FailureKind.NOT_JSON, f"{content_type or 'no content type'}: {start!r}") from None
+        said = f"{content_type or 'no content type'}: {start!r}"
+        # what begins as JSON may be the first half of an answer that has cost all its tokens
+        raise CallFailed(FailureKind.NOT_JSON, said, refusal=not text.lstrip().startswith("{")) from None
 
 
 @functools.cache
@@ -347,7 +356,3 @@ def _is_loopback(host: str) -> bool:
 
 def _prompt_key(request: Request) -> int:
     return hash((request.messages, request.prefill))
-
-
-def _chars(request: Request) -> int:
-    return sum(len(message.content) for message in request.messages) + len(request.prefill)

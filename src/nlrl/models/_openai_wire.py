@@ -118,7 +118,8 @@ def payload(
 def read_chunk(body: Any, *, secret: str = "") -> Reading:
     """One chunk of a stream, or a whole answer. Raises CallFailed where it is neither."""
     if not isinstance(body, dict):
-        raise CallFailed(FailureKind.WRONG_SCHEMA, f"expected an object, got {type(body).__name__}")
+        said = f"expected an object, got {type(body).__name__}"
+        raise CallFailed(FailureKind.WRONG_SCHEMA, said, refusal=True)
     if body.get("error"):
         raise from_error_object(body["error"], secret=secret)
     heard(body)
@@ -127,7 +128,8 @@ def read_chunk(body: Any, *, secret: str = "") -> Reading:
     if choices is None and usage is not None:
         choices = []
     if not isinstance(choices, list):
-        raise CallFailed(FailureKind.WRONG_SCHEMA, f'no list of "choices" among the keys {sorted(map(str, body))[:8]}')
+        said = f'no list of "choices" among the keys {sorted(map(str, body))[:8]}'
+        raise CallFailed(FailureKind.WRONG_SCHEMA, said, refusal=True)
     return Reading(tuple(_piece(choice, at) for at, choice in enumerate(choices)), usage)
 
 
@@ -250,4 +252,9 @@ def _usage(body: dict[str, Any]) -> Counted | None:
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    """A number of tokens, also where a server writes it as 12.0 or "12"; None for what is none."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value[:18])
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1 << 53:
+        return None
+    return int(value) if value == int(value) else None

@@ -3,16 +3,16 @@
     with StubServer(faults=lambda number, body: Fault("cut", after=3) if number == 0 else None) as server:
         model = OpenAIModel("stub", base_url=server.base_url)     # over a real socket of 127.0.0.1
         ...
-    server.prompt_tokens + server.completion_tokens               # what it delivered, by its own count
+    server.prompt_tokens + server.completion_tokens               # what it has spent, by its own count
 
 It runs in a thread with an event loop of its own, so it also serves programs that call `asyncio.run` several times.
 The text of choice i is a fixed function of the messages, the seed and i (`Manners.reply` replaces it).
 
-What it counts as delivered, the definition that ledgers are held against:
-- a completion token, when the last byte of its event was accepted by the operating system for sending (the end token,
-  which has no text, goes with the event that carries finish_reason);
-- the prompt, once per request, when the first event of its answer was accepted;
-- of an answer that is not streamed, everything when its last byte was accepted, and nothing before.
+What it counts, the definition that ledgers are held against:
+- a call for each choice it gives, and the prompt once, when a request *begins*: it is read and not refused;
+- a completion token, when its event is made to be sent, read by anybody or not (the end token, which has no text, goes
+  with the event that carries finish_reason; a text that `max_tokens` has cut has none);
+- of an answer that is not streamed, each token when its time (`token_seconds`) has come, read by anybody or not.
 """
 
 from __future__ import annotations
@@ -115,6 +115,7 @@ class StubServer:
         self.port = port
         self.requests = 0
         self.connections = 0
+        self.calls = 0
         self.prompt_tokens = 0
         self.completion_tokens = 0
         self.in_flight = 0
@@ -136,7 +137,7 @@ class StubServer:
 
     @property
     def tokens(self) -> int:
-        """Prompt and completion tokens delivered."""
+        """Prompt and completion tokens."""
         return self.prompt_tokens + self.completion_tokens
 
     def __enter__(self) -> StubServer:
@@ -227,9 +228,10 @@ class StubServer:
             if fault.kind == "body":
                 await answer.whole(200, fault.body, fault.headers, fault.content_type)
                 return
+            if fault.kind == "hang" and fault.after is None:
+                self._begin(body, int(body.get("n", 1)))
+                await answer.until_hung_up()
             if fault.kind in ("hang", "reset") and fault.after is None:
-                if fault.kind == "hang":
-                    await answer.until_hung_up()
                 answer.reset()
                 raise ConnectionResetError
         if manners.key and headers.get("authorization") != f"Bearer {manners.key}":
@@ -246,10 +248,18 @@ class StubServer:
             return
         n = 1 if manners.n == "ignored" else int(body.get("n", 1))
         texts = [manners.reply(body, choice)[: body.get("max_tokens") or None] for choice in range(n)]
+        self._begin(body, n)
         if body.get("stream") and manners.stream == "yes":
             await self._stream(answer, body, texts, fault)
         else:
             await self._whole(answer, body, texts, fault)
+
+    def _begin(self, body: Mapping[str, Any], n: int) -> None:
+        self.calls += n
+        self.prompt_tokens += self.count_prompt(body)
+
+    def _end_token(self, body: Mapping[str, Any], text: list[str]) -> int:
+        return int(self.manners.end_token and self._finish_reason(body, text) == "stop")
 
     def _refused_field(self, body: Mapping[str, Any]) -> str | None:
         manners, options = self.manners, body.get("stream_options") or {}
@@ -288,33 +298,29 @@ class StubServer:
             }
             for index, text in enumerate(texts)
         ]
-        completion_tokens = sum(map(len, texts)) + len(texts) * self.manners.end_token
+        sizes = [len(text) + self._end_token(body, text) for text in texts]
+        completion_tokens = sum(sizes)
         said: dict[str, Any] = {"object": "chat.completion", "choices": choices}
         if self.manners.usage:
             said["usage"] = self._usage(body, completion_tokens)
-        await asyncio.sleep(self.manners.token_seconds * completion_tokens)
+        for at in range(max(sizes)):
+            if self.manners.token_seconds:
+                await answer.pause(self.manners.token_seconds)
+            self.completion_tokens += sum(at < size for size in sizes)
         raw, headers = json.dumps(said).encode(), ()
         if self.manners.compress:
             raw, headers = gzip.compress(raw), (("Content-Encoding", "gzip"),)
         if fault is not None and fault.kind == "half":
             await answer.half(raw)
             raise ConnectionResetError
-        # counted first and taken back if it cannot be sent: else a quick client reads the count before it is written
-        self.prompt_tokens += self.count_prompt(body)
-        self.completion_tokens += completion_tokens
-        try:
-            await answer.whole(200, raw, headers)
-        except ConnectionError:
-            self.prompt_tokens -= self.count_prompt(body)
-            self.completion_tokens -= completion_tokens
-            raise
+        await answer.whole(200, raw, headers)
 
     async def _stream(
         self, answer: Answer, body: Mapping[str, Any], texts: list[list[str]], fault: Fault | None
     ) -> None:
         manners = self.manners
         await answer.begin(compress=manners.compress)
-        delivered, first = 0, True
+        delivered = 0
         drip = fault.seconds if fault is not None and fault.kind == "drip" else 0.0
         for event, tokens in self._events(body, texts):
             if fault is not None and fault.after is not None and delivered + tokens > fault.after:
@@ -322,11 +328,9 @@ class StubServer:
             text = f"data: {event}{manners.newline * 2}"
             if manners.comments:
                 text = f": keep-alive{manners.newline * 2}event: message{manners.newline}{text}"
-            await answer.part(text.encode(), drip)
-            if first:
-                self.prompt_tokens += self.count_prompt(body)
-            delivered, first = delivered + tokens, False
+            delivered += tokens
             self.completion_tokens += tokens
+            await answer.part(text.encode(), drip)
             if manners.token_seconds:
                 await answer.pause(manners.token_seconds)
         if manners.done:
@@ -374,8 +378,9 @@ class StubServer:
                     len(tokens),
                 )
                 if at + size >= len(text):
-                    sent[index] += manners.end_token
-                    yield event(index, {}, self._finish_reason(body, text), []), int(manners.end_token)
+                    ending = self._end_token(body, text)
+                    sent[index] += ending
+                    yield event(index, {}, self._finish_reason(body, text), []), ending
         if wants_usage:
             yield (
                 json.dumps({"object": "chat.completion.chunk", "choices": [], "usage": self._usage(body, sum(sent))}),

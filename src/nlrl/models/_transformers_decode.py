@@ -68,8 +68,8 @@ class Network:
         self.model = model
         accepted = inspect.signature(model.forward).parameters
         # `cache` since transformers 5.24; before, and in code that a checkpoint brings along, `past_key_values`
-        self.cache_name = next((name for name in ("cache", "past_key_values") if name in accepted), None)
-        if self.cache_name is None or model.config.is_encoder_decoder:
+        self.cache_name = next((name for name in ("cache", "past_key_values") if name in accepted), "")
+        if not self.cache_name or model.config.is_encoder_decoder:
             raise ModelError(
                 f"{type(model).__name__} is not a causal language model with a key-value cache. Only those work here."
             )

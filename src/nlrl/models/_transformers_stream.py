@@ -8,10 +8,10 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nlrl.core import Delta, Finish, TokenLogprob
+from nlrl.core import Completion, Delta, Finish, TokenLogprob
 from nlrl.models._transformers_prompts import Detokenizer
 from nlrl.models._transformers_worker import Worker
-from nlrl.models.streams import Assembler
+from nlrl.models.streams import Assembler, cut_draws
 
 if TYPE_CHECKING:
     from nlrl.models._transformers_decode import Row
@@ -23,24 +23,33 @@ class TransformersStream:
     """The deltas of a request, and what they cost.
 
     tokens         generated so far, per draw. After `aclose` this is what was really generated for each, also where a
-                   draw was cancelled, or its last tokens were never read: charge this, not the deltas
+                   draw was cancelled, or its last tokens were never read: charge `cut`, not the deltas
     prompt_tokens  evaluated for the prompt: all of it, once that has begun
     """
 
     def __init__(self, worker: Worker, steps: Callable[[TransformersStream], Steps]) -> None:
         self.tokens: list[int] = []
         self.prompt_tokens = 0
+        self._finished: dict[int, Completion] = {}
         self._deltas = self._run(worker, steps)
 
     def __aiter__(self) -> TransformersStream:
         return self
 
     async def __anext__(self) -> Delta:
-        return await self._deltas.__anext__()
+        delta = await anext(self._deltas)
+        if delta.completion is not None:
+            self._finished[delta.index] = delta.completion
+        return delta
 
     async def aclose(self) -> None:
         """Stop the work before its next token; returns when it has stopped."""
         await self._deltas.aclose()
+
+    def cut(self) -> dict[int, Completion]:
+        """What draws cost that were begun and not finished."""
+        begun = dict(enumerate(self.tokens)) if self.prompt_tokens else {}
+        return cut_draws(begun, self.prompt_tokens, self._finished)
 
     async def _run(self, worker: Worker, steps: Callable[[TransformersStream], Steps]) -> AsyncGenerator[Delta, None]:
         async with aclosing(worker.iterate(lambda: steps(self))) as items:

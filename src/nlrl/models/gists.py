@@ -232,11 +232,12 @@ def _messages(prompt: Prompt) -> tuple[Message, ...]:
 
 
 def _with_costs(completion: Completion, stream: object) -> Completion:
-    """A draw that was cut has no account by the model. The embedded engine's streams know what it cost."""
-    tokens, prompt = getattr(stream, "tokens", None), getattr(stream, "prompt_tokens", None)
-    if isinstance(tokens, list) and isinstance(prompt, int):
-        return replace(completion, completion_tokens=sum(tokens), prompt_tokens=prompt)
-    return completion
+    """A draw that was cut has no account by the model but what its stream knows."""
+    bill = getattr(stream, "cut", dict)().get(0)
+    if bill is None:
+        return completion
+    counts = ("completion_tokens", "prompt_tokens", "cached_tokens", "lost_prompt_tokens", "lost_completion_tokens")
+    return replace(completion, **{name: getattr(bill, name) for name in (*counts, "estimated_tokens", "calls")})
 
 
 def _printing(on_gist: OnGist | None) -> OnGist:

@@ -64,6 +64,7 @@ class LlamaModel:
         self._lock = threading.Lock()
         self._can = Capabilities(
             n=True,
+            n_most=self._sizes.slots,
             logprobs=True,
             prefill=True,
             grammar=True,

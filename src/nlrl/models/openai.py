@@ -121,6 +121,7 @@ class OpenAIModel:
         found = self._known
         return Capabilities(
             n=found.n_given > 1,
+            n_most=found.n_given,
             logprobs=True,
             prefill=self._can_prefill,
             grammar=self._target.grammar_field is not None,
@@ -148,24 +149,9 @@ class OpenAIModel:
         await self._run(request, keep, eager=False)
         return [done[index] for index in sorted(done)]
 
-    async def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
+    def stream(self, request: Request) -> _Stream:
         """Deltas as they come; see Model. Closing the iterator hangs up at once."""
-        deltas: asyncio.Queue[Delta | None] = asyncio.Queue()
-
-        async def run() -> None:
-            try:
-                await self._run(request, deltas.put_nowait, eager=True)
-            finally:
-                deltas.put_nowait(None)
-
-        task = asyncio.create_task(run())
-        try:
-            while (delta := await deltas.get()) is not None:
-                yield delta
-            await task
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        return _Stream(self, request)
 
     async def count_prompt_tokens(self, messages: Sequence[Message], prefill: str = "") -> int | None:
         """As the server has counted this prompt before, or as its /tokenize counts it; None if it has neither."""
@@ -183,7 +169,14 @@ class OpenAIModel:
     async def _server(self) -> Server:
         return await server(self.base_url, self, self._max_concurrency, self._target.patience)
 
-    async def _run(self, request: Request, emit: Callable[[Delta], None], *, eager: bool) -> None:
+    async def _run(
+        self,
+        request: Request,
+        emit: Callable[[Delta], None],
+        *,
+        eager: bool,
+        began: Callable[[Run], None] = lambda run: None,
+    ) -> None:
         if request.n < 1:
             return
         if request.prefill and not self._can_prefill:
@@ -198,6 +191,7 @@ class OpenAIModel:
             json_schema(request.sampling.json_schema)
         place = await self._server()
         run = Run(self._target, self._known, place, request, emit, eager)
+        began(run)
         asked = self._known.probes >= _PROBES or self._known.probing or self._context_tokens is not None
         probe = None if asked else asyncio.create_task(self._probe(place))
         self._known.probing |= probe is not None
@@ -270,6 +264,56 @@ class OpenAIModel:
             if answered or found.tokenize_misses >= _PROBES:
                 found.tokenize = ""
         return None
+
+
+class _Stream:
+    """The deltas of a request; `cut` tells, once it is closed, what the unfinished draws have cost."""
+
+    def __init__(self, model: OpenAIModel, request: Request) -> None:
+        self._run: Run | None = None
+        self._handed_over: set[int] = set()
+        self._deltas = self._read(model, request)
+
+    def __aiter__(self) -> _Stream:
+        return self
+
+    async def __anext__(self) -> Delta:
+        delta = await anext(self._deltas)
+        if delta.completion is not None:
+            self._handed_over.add(delta.index)
+        return delta
+
+    async def aclose(self) -> None:
+        """Hang up."""
+        await self._deltas.aclose()
+
+    def cut(self) -> dict[int, Completion]:
+        """Draws that were begun and not finished, or not read to their end, with their bills."""
+        if self._run is None:
+            return {}
+        bills = self._run.cut() | self._run.finished
+        return {index: bill for index, bill in bills.items() if index not in self._handed_over}
+
+    async def _read(self, model: OpenAIModel, request: Request) -> AsyncGenerator[Delta, None]:
+        deltas: asyncio.Queue[Delta | None] = asyncio.Queue()
+
+        def keep(run: Run) -> None:
+            self._run = run
+
+        async def run() -> None:
+            try:
+                await model._run(request, deltas.put_nowait, eager=True, began=keep)
+            finally:
+                deltas.put_nowait(None)
+
+        task = asyncio.create_task(run())
+        try:
+            while (delta := await deltas.get()) is not None:
+                yield delta
+            await task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 def _checked_url(text: str) -> str:

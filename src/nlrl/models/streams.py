@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
 from nlrl.core import Completion, Delta, Finish, Gist, Sampling, TokenLogprob
 
@@ -156,6 +156,8 @@ class Assembler:
         error: str | None = None,
         lost_prompt_tokens: int = 0,
         lost_completion_tokens: int = 0,
+        estimated_tokens: int = 0,
+        calls: int = 1,
     ) -> Delta:
         """The last delta. `completion_tokens` is the server's own count, None to use the sum of what was fed.
 
@@ -177,6 +179,8 @@ class Assembler:
             error=error,
             lost_prompt_tokens=lost_prompt_tokens,
             lost_completion_tokens=lost_completion_tokens,
+            estimated_tokens=estimated_tokens,
+            calls=calls,
         )
         return Delta(self.index, shown, completion=completion)
 
@@ -261,3 +265,19 @@ async def gather(stream: AsyncIterator[Delta]) -> list[Completion]:
         if (aclose := getattr(stream, "aclose", None)) is not None:  # a plain iterator has nothing to close
             await aclose()
     return [done[index] for index in sorted(done)]
+
+
+def cut_draws(
+    tokens: Mapping[int, int], prompt_tokens: int, finished: Mapping[int, Completion]
+) -> dict[int, Completion]:
+    """What an engine's draws cost that were begun and not finished: `Model.stream`'s `cut`.
+
+    tokens         generated so far, by draw; only those that were begun
+    prompt_tokens  evaluated for the prompt, over all its evaluations; what no finished draw has paid the first pays
+    """
+    unpaid = max(0, prompt_tokens - sum(c.prompt_tokens for c in finished.values()))
+    bills: dict[int, Completion] = {}
+    for index, count in tokens.items():
+        if index not in finished:
+            bills[index] = Completion("", Finish.CANCELLED, count, prompt_tokens=0 if bills else unpaid)
+    return bills

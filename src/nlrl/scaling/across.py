@@ -130,7 +130,7 @@ class _Case:
         if self.failure:
             self.compute.note(self.failure)
         vote = await count_votes(self.problem, self.attempts)
-        sure = leader_holds(*self.vote.top_two()) * vote.share if vote.parties else None
+        sure = None if vote.share is None else leader_holds(*self.vote.top_two()) * vote.share
         return self.compute.answer(vote.leader, confidence=sure, stopped=self.out or Stopped.DONE)
 
 

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, MutableMapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from nlrl.core import Capabilities, Completion, Delta, Message, Model, Request, Sampling, Spend
+from nlrl.core import Capabilities, Completion, Delta, Finish, Message, Model, Request, Sampling, Spend
 from nlrl.models._openai_trace import TRACED_CALL, TracedCall
 from nlrl.models.openai import OpenAIModel
 from nlrl.server import genai_names as names
@@ -85,6 +85,7 @@ class CallSpan:
             names.CACHED_TOKENS: spent.cached_tokens or None,
             names.OUTPUT_TOKENS: spent.completion_tokens,
             "nlrl.usage.cancelled_tokens": spent.cancelled_tokens or None,
+            "nlrl.usage.estimated_tokens": spent.estimated_tokens or None,
         }
         self.span.set_attributes(known(found))
         if failure:
@@ -177,16 +178,9 @@ class _TracedStream:
         self._partial: dict[int, int] = {}  # tokens of attempts that are not done
         self._error: Exception | None = None
         self._open = True
-
-    @property
-    def tokens(self) -> Sequence[int]:
-        """As the model's stream tells, of each attempt; () if it does not."""
-        return getattr(self._stream, "tokens", ())
-
-    @property
-    def prompt_tokens(self) -> int:
-        """As the model's stream tells; 0 if it does not."""
-        return getattr(self._stream, "prompt_tokens", 0)
+        self._bills: dict[int, Completion] | None = None
+        if hasattr(stream, "cut"):
+            self.cut = self._cut
 
     def __aiter__(self) -> _TracedStream:
         return self
@@ -217,19 +211,30 @@ class _TracedStream:
                 self._open = False
                 self._end()
 
+    def _cut(self) -> dict[int, Completion]:
+        """As the model's stream tells; asked once, since what a cut draw may have cost grows with time."""
+        if self._bills is None:
+            self._bills = self._stream.cut()  # type: ignore[attr-defined]
+        return self._bills or {}
+
     def _end(self) -> None:
         ended = list(self._done.values())
-        told = {index: tokens for index, tokens in enumerate(self.tokens) if tokens}
-        begun = (self._partial.keys() | told.keys()) - self._done.keys()
-        cut = sum(max(self._partial.get(index, 0), told.get(index, 0)) for index in begun)
-        lost = sum(c.lost_completion_tokens for c in ended)
-        prompt = sum(c.prompt_tokens + c.lost_prompt_tokens for c in ended)
+        counted = hasattr(self, "cut")
+        if counted:
+            cut = {i: bill for i, bill in self._cut().items() if i not in self._done}
+        else:  # charged with a prompt too, which only the whole account will tell
+            begun = [i for i in range(self._n) if i in self._partial or not self._error]
+            cut = {i: _unfinished(self._partial.get(i, 0)) for i in begun if i not in self._done}
+        each = [*ended, *cut.values()]
+        lost = sum(c.lost_completion_tokens for c in each)
+        thrown_away = sum(c.completion_tokens for c in cut.values()) + lost
         spent = Spend(
-            calls=len(ended) + len(begun),
-            prompt_tokens=max(prompt, self.prompt_tokens),
-            cached_tokens=sum(c.cached_tokens for c in ended),
-            completion_tokens=sum(c.completion_tokens for c in ended) + cut + lost,
-            cancelled_tokens=cut + lost,
+            calls=sum(c.calls for c in each),
+            prompt_tokens=sum(c.prompt_tokens + c.lost_prompt_tokens for c in each),
+            cached_tokens=sum(c.cached_tokens for c in each),
+            completion_tokens=sum(c.completion_tokens for c in ended) + thrown_away,
+            cancelled_tokens=thrown_away,
+            estimated_tokens=sum(c.estimated_tokens for c in each),
         )
         broken = "error" if self._error else "cancelled"
         reasons = [str(self._done[at].finish) if at in self._done else broken for at in range(self._n)]
@@ -237,7 +242,11 @@ class _TracedStream:
         if ended and not any(c.ok for c in ended) and len(ended) == self._n:
             first = _WORD.match(ended[0].error or "")
             failure = failure or (first[0] if first else "_OTHER")
-        self._span.end(spent, reasons, failure, counted=prompt > 0 or not spent.calls)
+        self._span.end(spent, reasons, failure, counted=counted or not cut)
+
+
+def _unfinished(tokens: int) -> Completion:
+    return Completion("", Finish.CANCELLED, tokens)
 
 
 @functools.lru_cache

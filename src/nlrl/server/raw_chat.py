@@ -9,7 +9,7 @@ votes over texts are votes over equivalence classes of calls: {"b": 1.0, "a": 2}
     raw.message(chosen.completion)                 # {"content": None, "tool_calls": [...]}, as the upstream wrote it
 
 Only strategies that draw on the prompt itself can use it (`ask.VOTING`): what is sent is the client's prompt always.
-Not streamed, so a cancelled draw costs what the upstream never tells.
+Not streamed, so what a cancelled draw has cost the upstream never tells: it is charged by its upper bound.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from nlrl.core import Capabilities, Completion, Delta, Finish, Message, Request
 from nlrl.models._openai_failures import CallFailed
 from nlrl.models._openai_wire import read_chunk
 from nlrl.models.openai import OpenAIModel
+from nlrl.models.token_bounds import body_bound, byte_size, text_bound, unheard
 from nlrl.server.errors import ApiError
-from nlrl.server.upstream import Upstreams
+from nlrl.server.upstream import Broken, Upstreams
 
-_IMAGE_TOKENS = 4096  # more than any provider charges for one; only for reservations
 _OWN = ("n", "stream", "stream_options")
 
 
@@ -40,6 +41,7 @@ class RawChat:
         self._upstreams, self._upstream, self._voting = upstreams, model, voting
         self._body = {name: value for name, value in body.items() if name not in _OWN}
         self._said: dict[str, dict[str, Any]] = {}
+        self._prompt_tokens: int | None = None  # as the upstream has told
 
     @property
     def name(self) -> str:
@@ -60,37 +62,22 @@ class RawChat:
         """n completions in index order; see Model."""
         return [delta.completion async for delta in self.stream(request) if delta.completion]
 
-    async def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
+    def stream(self, request: Request) -> _Draws:
         """One delta for each draw, as they end. Raises ApiError if none of them can succeed."""
-        draws = [asyncio.ensure_future(self._draw(request, index)) for index in range(request.n)]
-        refused: list[ApiError] = []
-        failed: list[Delta] = []
-        try:
-            for ended in asyncio.as_completed(draws):
-                delta, error = await ended
-                if error is None:
-                    yield delta
-                else:
-                    refused.append(error)
-                    failed.append(delta)
-            if len(refused) == request.n:
-                raise refused[0]
-            for delta in failed:
-                yield delta
-        finally:
-            for draw in draws:
-                draw.cancel()
-            await asyncio.gather(*draws, return_exceptions=True)
+        return _Draws(self, request)
 
     async def count_prompt_tokens(self, messages: Sequence[Message], prefill: str = "") -> int | None:
-        """An upper bound: no tokenizer emits more tokens than bytes, and an image counts as many as it can cost."""
-        told = {name: value for name, value in self._body.items() if name in ("messages", "tools", "functions")}
-        return _most_tokens(told)
+        """As the upstream has told for an earlier draw."""
+        return self._prompt_tokens
+
+    def prompt_bound(self, messages: Sequence[Message], prefill: str = "") -> int:
+        """An upper bound over all that is sent, which is more than the messages' text."""
+        return body_bound(self._body)
 
     async def aclose(self) -> None:
         """Nothing: the connections are the server's."""
 
-    async def _draw(self, request: Request, index: int) -> tuple[Delta, ApiError | None]:
+    async def _draw(self, request: Request, index: int, begun: Callable[[], None]) -> tuple[Delta, ApiError | None]:
         sampling = request.sampling
         ours: dict[str, Any] = {}
         if self._voting:
@@ -100,13 +87,16 @@ class RawChat:
             body["max_tokens"] = sampling.max_tokens
         if sampling.seed is not None:
             body["seed"] = sampling.seed + request.first_index + index
-        begun = time.monotonic()
+        since = time.monotonic()
         try:
-            async with self._upstreams.post(self._upstream, "/chat/completions", body) as reply:
+            async with self._upstreams.post(self._upstream, "/chat/completions", body, begun) as reply:
                 found = json.loads(await reply.whole())
             reading = read_chunk(found)
             if not reading.pieces:
                 raise ApiError(502, "The upstream's answer holds no choices.", code="upstream_failed")
+        except Broken as error:
+            bill = self.unheard(request)
+            return Delta(index, completion=replace(bill, finish=Finish.ERROR, error=f"upstream: {error}")), error
         except (ValueError, RecursionError, CallFailed) as error:
             return _broken(index, error), ApiError(502, f"The upstream's answer is not a completion: {error}.")
         except ApiError as error:
@@ -117,18 +107,90 @@ class RawChat:
         if calls := message.get("tool_calls"):
             text, shown = f"tool calls {digest(calls)}", _readable(calls)
             self._said.setdefault(text, {"content": message.get("content"), "tool_calls": calls})
+        if usage and usage.prompt:
+            self._prompt_tokens = usage.prompt
+        prompt = self._prompt_tokens or body_bound(self._body)
+        if usage and usage.completion:
+            tokens = usage.completion
+        else:
+            said = json.dumps(message, ensure_ascii=False)
+            tokens = len(piece.logprobs) + 1 if piece.logprobs else text_bound(byte_size(said), sampling.max_tokens)
+        unsure = (0 if usage and usage.completion else tokens) + (0 if self._prompt_tokens else prompt)
         completion = Completion(
             text=text,
             finish=piece.finish or Finish.STOP,
-            completion_tokens=usage.completion if usage else max(1, len(shown) // 4),
-            prompt_tokens=usage.prompt if usage else 0,
+            completion_tokens=tokens,
+            prompt_tokens=prompt,
             cached_tokens=usage.cached if usage else 0,
             reasoning=piece.reasoning,
             logprobs=piece.logprobs or None,
-            seconds=time.monotonic() - begun,
+            seconds=time.monotonic() - since,
             seed=body.get("seed"),
+            estimated_tokens=unsure,
         )
         return Delta(index, shown, piece.reasoning, completion.completion_tokens, completion=completion), None
+
+    def unheard(self, request: Request) -> Completion:
+        """The bill of a draw that was begun, and of which nothing was heard."""
+        tokens = unheard(None, None, request.sampling.max_tokens, 0)
+        prompt = self._prompt_tokens or body_bound(self._body)
+        unsure = tokens + (0 if self._prompt_tokens else prompt)
+        return Completion("", Finish.CANCELLED, tokens, prompt_tokens=prompt, estimated_tokens=unsure)
+
+
+class _Draws:
+    """The draws of one request, each an exchange of its own."""
+
+    def __init__(self, raw: RawChat, request: Request) -> None:
+        self._raw, self._request = raw, request
+        self._begun: set[int] = set()
+        self._ended: dict[int, Delta] = {}
+        self._handed_over: set[int] = set()
+        self._deltas = self._run()
+
+    def __aiter__(self) -> _Draws:
+        return self
+
+    async def __anext__(self) -> Delta:
+        delta = await anext(self._deltas)
+        self._handed_over.add(delta.index)
+        return delta
+
+    async def aclose(self) -> None:
+        """Hang up."""
+        await self._deltas.aclose()
+
+    def cut(self) -> dict[int, Completion]:
+        """What draws cost that were begun and not taken."""
+        bills = {i: self._raw.unheard(self._request) for i in self._begun}
+        bills |= {i: delta.completion for i, delta in self._ended.items() if delta.completion is not None}
+        return {i: bill for i, bill in bills.items() if i not in self._handed_over and bill.calls}
+
+    async def _draw(self, index: int) -> tuple[Delta, ApiError | None]:
+        ended = await self._raw._draw(self._request, index, lambda: self._begun.add(index))
+        self._ended[index] = ended[0]
+        return ended
+
+    async def _run(self) -> AsyncGenerator[Delta, None]:
+        draws = [asyncio.ensure_future(self._draw(index)) for index in range(self._request.n)]
+        refused: list[ApiError] = []
+        failed: list[Delta] = []
+        try:
+            for ended in asyncio.as_completed(draws):
+                delta, error = await ended
+                if error is None:
+                    yield delta
+                else:
+                    refused.append(error)
+                    failed.append(delta)
+            if len(refused) == self._request.n:
+                raise refused[0]
+            for delta in failed:
+                yield delta
+        finally:
+            for draw in draws:
+                draw.cancel()
+            await asyncio.gather(*draws, return_exceptions=True)
 
 
 def digest(calls: Any) -> str:
@@ -162,15 +224,5 @@ def _readable(calls: Any) -> str:
     return "\n".join(f"{line[0]}({json.dumps(line[1]) if len(line) > 1 else ''})" for line in lines) + "\n"
 
 
-def _most_tokens(value: Any) -> int:
-    if isinstance(value, dict):
-        if "image_url" in value:
-            return _IMAGE_TOKENS
-        return sum(len(key) + _most_tokens(inner) + 8 for key, inner in value.items())
-    if isinstance(value, list):
-        return sum(map(_most_tokens, value))
-    return len(value.encode("utf-8", "replace")) if isinstance(value, str) else 8
-
-
 def _broken(index: int, error: Exception) -> Delta:
-    return Delta(index, completion=Completion("", Finish.ERROR, 0, error=f"upstream: {error}"))
+    return Delta(index, completion=Completion("", Finish.ERROR, 0, error=f"upstream: {error}", calls=0))

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from nlrl.compute import Bank, Draw
+from nlrl.compute.bank import Cancelled
 
 
 class RequestBank(Bank):
@@ -19,7 +20,7 @@ class RequestBank(Bank):
     def __init__(self) -> None:
         self.path = None
         self._draws: dict[str, dict[int, Draw]] = {}
-        self._cancelled: dict[str, dict[int, int]] = {}
+        self._cancelled: dict[str, dict[int, Cancelled]] = {}
         self._lengths: dict[str, int] = {}
         self._held: dict[str, asyncio.Lock] = {}
 
@@ -35,16 +36,16 @@ class RequestBank(Bank):
         known = self._draws.setdefault(key, {})
         return {index: held for index, draw in draws.items() if (held := known.setdefault(index, draw)) is not draw}
 
-    async def get_cancelled(self, key: str, indices: Iterable[int]) -> dict[int, int]:
-        """Tokens that cancelled draws had generated."""
+    async def get_cancelled(self, key: str, indices: Iterable[int]) -> dict[int, Cancelled]:
+        """Cancelled draws among `indices`."""
         known = self._cancelled.get(key, {})
         return {index: known[index] for index in indices if index in known}
 
-    async def put_cancelled(self, key: str, tokens: Mapping[int, int]) -> None:
+    async def put_cancelled(self, key: str, draws: Mapping[int, Cancelled]) -> None:
         """Remember what cancelled draws had generated."""
         known = self._cancelled.setdefault(key, {})
-        for index, count in tokens.items():
-            known.setdefault(index, count)
+        for index, draw in draws.items():
+            known.setdefault(index, draw)
 
     async def get_length(self, prompt: str) -> int | None:
         """The length of a prompt in tokens, if it is known."""

@@ -181,6 +181,7 @@ class RequestSpan:
             span.set_attribute(names.INPUT_TOKENS, least + share)
             span.end(at)
         shown = ("calls", "prompt_tokens", "cached_tokens", "completion_tokens", "cancelled_tokens", "cost")
+        shown += ("estimated_tokens",) if spent.estimated_tokens else ()
         self.span.set_attributes({f"nlrl.usage.{name}": getattr(spent, name) for name in shown})
 
     def end(self, status: int) -> None:

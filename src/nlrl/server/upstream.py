@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +33,10 @@ _AT_ONCE = 1 << 20  # larger bodies are sent in parts, so that others get a word
 _encode = msgspec.json.Encoder().encode
 
 
+class Broken(ApiError):
+    """The upstream had taken the request up and did not bring it to its end: what it has cost is not known."""
+
+
 @dataclass(slots=True)
 class Reply:
     """A 200 from upstream."""
@@ -47,7 +51,7 @@ class Reply:
         while part := await self._read():
             size += len(part)
             if size > most:
-                raise ApiError(502, f"The upstream's answer is larger than {most} bytes.", code="upstream_failed")
+                raise Broken(502, f"The upstream's answer is larger than {most} bytes.", code="upstream_failed")
             parts.append(part)
         return b"".join(parts)
 
@@ -69,12 +73,12 @@ class Reply:
         try:
             return await self.response.content.readany()
         except aiohttp.SocketTimeoutError:
-            raise ApiError(504, "The upstream fell silent.", code="upstream_timeout") from None
+            raise Broken(504, "The upstream fell silent.", code="upstream_timeout") from None
         except aiohttp.ClientPayloadError:
             said = "The upstream's answer broke off before its end."
-            raise ApiError(502, said, code="upstream_failed") from None
+            raise Broken(502, said, code="upstream_failed") from None
         except aiohttp.ClientError as error:
-            raise ApiError(502, f"The upstream's answer broke off: {_said(error)}.", code="upstream_failed") from None
+            raise Broken(502, f"The upstream's answer broke off: {_said(error)}.", code="upstream_failed") from None
 
 
 class Upstreams:
@@ -99,12 +103,18 @@ class Upstreams:
         await self._far.close()
 
     @asynccontextmanager
-    async def post(self, model: OpenAIModel, route: str, body: dict[str, Any]) -> AsyncIterator[Reply]:
-        """One exchange. Raises ApiError where the upstream refuses, fails or cannot be reached."""
+    async def post(
+        self, model: OpenAIModel, route: str, body: dict[str, Any], begun: Callable[[], None] = lambda: None
+    ) -> AsyncIterator[Reply]:
+        """One exchange. Raises ApiError where the upstream refuses or cannot be reached, Broken where it fails later.
+
+        begun  called when the request goes out, after it has waited for its place
+        """
         place = await model._server()
         target = model._target  # holds the upstream's key, which goes nowhere but there
         raw = _encode({**body, "model": model.model, **target.extra_body})
         async with place.limit.slot() as ticket:
+            begun()
             response = await self._send(place, route, raw, target.headers)
             try:
                 if response.status != 200:
@@ -128,8 +138,11 @@ class Upstreams:
             try:
                 data = io.BytesIO(raw) if len(raw) > _AT_ONCE else raw
                 return await session.post(url, data=data, headers=sent, allow_redirects=False)
+            except aiohttp.ConnectionTimeoutError:
+                said = "The upstream could not be reached in time."
+                raise ApiError(503, said, code="upstream_unavailable", retry_after_s=5) from None
             except (aiohttp.ServerTimeoutError, TimeoutError):
-                raise ApiError(504, "The upstream did not answer in time.", code="upstream_timeout") from None
+                raise Broken(504, "The upstream did not answer in time.", code="upstream_timeout") from None
             except aiohttp.ClientConnectorError as error:
                 said = f"The upstream cannot be reached: {_said(error)}."
                 raise ApiError(503, said, code="upstream_unavailable", retry_after_s=5) from None

@@ -34,5 +34,5 @@ async def adaptive_consistency(
                 break
     vote = await count_votes(problem, attempts)
     stopped = Stopped.SETTLED if settled else Stopped.DONE
-    sure = leader_holds(*running.top_two()) * vote.share if vote.parties else 0.0
+    sure = None if vote.share is None else leader_holds(*running.top_two()) * vote.share
     return compute.answer(vote.leader, confidence=sure, stopped=stopped)

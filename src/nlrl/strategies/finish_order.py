@@ -39,5 +39,5 @@ async def finish_order(
                         settled = True
                         break
     counted = await count_votes(problem, attempts)
-    sure = leader_holds(*vote.top_two()) * counted.share
+    sure = None if counted.share is None else leader_holds(*vote.top_two()) * counted.share
     return compute.answer(counted.leader, confidence=sure, stopped=Stopped.SETTLED if settled else Stopped.DONE)

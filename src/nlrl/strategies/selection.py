@@ -19,8 +19,8 @@ SELECTIONS = ("weighted", "best", "majority")
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """best: the chosen attempt; share: the part of all weight that its answer has, None if nothing weighs;
-    tied: whether the first two classes weigh the same (never for select=best)."""
+    """best: the chosen attempt; share: the part of all weight that its answer has, None if nothing weighs, or if there
+    was one attempt to choose from; tied: whether the first two classes weigh the same (never for select=best)."""
 
     best: Candidate | None
     share: float | None
@@ -30,9 +30,9 @@ class Selection:
     def sureness(self) -> float | None:
         """The share, but never more than the verifier's own score of the chosen attempt: where a search made few
         different answers, that they agree says little."""
-        if self.share is None or self.best is None:
+        if self.best is None or (self.share is None and not worth(self.best)):
             return self.share
-        return min(self.share, worth(self.best))
+        return min(1.0 if self.share is None else self.share, worth(self.best))
 
 
 def check_selection(select: str, allowed: Sequence[str] = SELECTIONS) -> None:
@@ -53,5 +53,6 @@ async def select_answer(problem: Problem, attempts: Sequence[Candidate], select:
     vote = await count_votes(problem, attempts, weights)
     best = max(attempts, key=worth, default=None) if select == "best" else vote.leader
     total = sum(weights)
-    share = next((p.weight / total for p in vote.parties if best in p.members), None) if total > 0 else None
+    share = next((p.weight / (total or 1.0) for p in vote.parties if best in p.members), None)
+    share = share if total > 0 and len(attempts) > 1 else None
     return Selection(best, share, vote.tied and select != "best")

@@ -173,7 +173,7 @@ async def umpire(
     if best is None:
         return compute.answer(ended[0][0] if ended else None, confidence=0.0 if ended else None)
     stopped = Stopped.SETTLED if decided else Stopped.DONE
-    sure = lead * standing.share(leader)
+    sure = lead * standing.share(leader) if len(ended) > 1 else None  # one vote is no certainty
     return compute.answer(ended[best][0], confidence=sure, stopped=stopped, value=ended[best][1])
 
 

@@ -30,12 +30,12 @@ class Party:
 class Vote:
     """Parties by falling weight; an earlier first member breaks a tie. Unparsed attempts vote for nobody.
 
-    share  the leader's part of the votes cast, unparsed ones included
+    share  the leader's part of the votes cast, unparsed ones included; None for fewer than two votes, which say nothing
     tied   whether the first two weigh the same
     """
 
     parties: tuple[Party, ...]
-    share: float
+    share: float | None
     tied: bool
 
     @property
@@ -57,6 +57,6 @@ async def count_votes(problem: Problem, attempts: Sequence[Candidate], weights: 
     total = sum(weights)
     return Vote(
         parties=tuple(parties),
-        share=parties[0].weight / total if parties and total > 0 else 0.0,
+        share=None if len(attempts) < 2 else parties[0].weight / total if parties and total > 0 else 0.0,
         tied=len(parties) > 1 and parties[0].weight == parties[1].weight,
     )

@@ -225,7 +225,8 @@ class TestOneShape:
         fault = Fault("body", body=(body + "data: [DONE]\n\n").encode(), content_type="text/event-stream")
         with StubServer(faults=lambda number, _: fault) as server:
             completions = complete(server, replace(ASK, n=4))
-        assert [c.completion_tokens for c in completions] == [10, 10, 10, 10]
+        assert [c.completion_tokens for c in completions] == [11, 11, 11, 11]  # a byte each, and the end
+        assert sum(c.estimated_tokens for c in completions) == 44
 
 
 class TestWhatIsSent:
@@ -394,8 +395,8 @@ class TestStopRules:
                 asyncio.run(until(lambda: server.hung_up == 1))
             assert completion.finish is Finish.RULE and completion.text == "I think\nFinal Answer: 42"
             assert server.completion_tokens < 60
-            assert 8 <= completion.completion_tokens <= server.completion_tokens
-            assert completion.prompt_tokens > 0
+            assert completion.completion_tokens >= server.completion_tokens  # hung up on: charged by its upper bound
+            assert completion.estimated_tokens and completion.prompt_tokens > 0
 
     def test_a_server_that_ends_soon_after_is_heard_out_for_its_usage(self) -> None:
         manners = Manners(reply=lambda body, choice: RAMBLE[:14], continuous="ignored")

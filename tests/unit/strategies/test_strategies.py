@@ -171,6 +171,6 @@ def attempt(name, answer):
 
 def test_an_empty_vote_has_no_leader():
     vote = asyncio.run(count_votes(SUM, []))
-    assert (vote.leader, vote.share, vote.tied) == (None, 0.0, False)
+    assert (vote.leader, vote.share, vote.tied) == (None, None, False)
     vote = asyncio.run(count_votes(SUM, [attempt("s0", None)]))
     assert vote.leader is None
