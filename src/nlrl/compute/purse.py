@@ -175,7 +175,8 @@ class Purse:
             thrown |= await self._left_early(key, idle, served)
             paid = flow.paid()
             spent = bill(model, list(served.values()), list(thrown.values()))
-            if flow.asked and not (known or idle or flow.overtaken):  # all of it was drawn just now: its cost is what it has cost
+            # where all of it was drawn just now, its cost is what it has cost
+            if flow.asked and not (known or idle or flow.overtaken):
                 spent = replace(paid, cancelled_tokens=spent.cancelled_tokens)
             ledger.settle(hold, phase, spent, paid)
 

@@ -71,6 +71,7 @@ class Manners:
     tokens_per_chunk   how many tokens one event carries
     capacity           more requests at a time get a 429
     token_seconds      between two events
+    first_seconds      before the first one
     refusal            the message of a 400, which may or may not name the field
     """
 
@@ -88,6 +89,7 @@ class Manners:
     reasoning_field: str = ""
     capacity: int | None = None
     token_seconds: float = 0.0
+    first_seconds: float = 0.0
     cached_tokens: int = 0
     refusal: str = "unsupported field: {field!r}"
     context_tokens: int | None = None
@@ -303,6 +305,8 @@ class StubServer:
         said: dict[str, Any] = {"object": "chat.completion", "choices": choices}
         if self.manners.usage:
             said["usage"] = self._usage(body, completion_tokens)
+        if self.manners.first_seconds:
+            await answer.pause(self.manners.first_seconds)
         for at in range(max(sizes)):
             if self.manners.token_seconds:
                 await answer.pause(self.manners.token_seconds)
@@ -319,6 +323,8 @@ class StubServer:
         self, answer: Answer, body: Mapping[str, Any], texts: list[list[str]], fault: Fault | None
     ) -> None:
         manners = self.manners
+        if manners.first_seconds:
+            await answer.pause(manners.first_seconds)
         await answer.begin(compress=manners.compress)
         delivered = 0
         drip = fault.seconds if fault is not None and fault.kind == "drip" else 0.0

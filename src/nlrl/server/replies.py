@@ -111,6 +111,7 @@ class Replies:
             "attempts": len({c.id for choice in solved.choices for c in choice.answer.candidates}),
             "failed": solved.failed,
             "calls": spent.calls,
+            "estimated_tokens": spent.estimated_tokens,
             "critical_path_tokens": usage.critical_path_tokens,
             "seconds": round(usage.seconds, 4),
             "flops": usage.total.flops or None,
