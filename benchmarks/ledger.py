@@ -37,9 +37,10 @@ from nlrl.strategies import solve, strategies
 
 SETTINGS = {  # small enough that a limit strikes in the middle
     "direct": "", "best_of_n": "n=5", "weighted_vote": "n=5", "self_consistency": "n=6",
-    "adaptive_consistency": "n=9, wave=3", "self_refine": "rounds=2", "divide_and_conquer": "parts=2", "beam_search": "n=4, width=2", "dvts": "n=4, width=2",
-    "lookahead_search": "n=4, width=2", "mcts": "n=6", "ab_mcts": "n=6", "revisions": "n=4", "early_stopping": "n=4",
-    "probe_gate": "n=4", "finish_order": "n=6", "umpire": "n=6", "until_good": "n=4",
+    "adaptive_consistency": "n=9, wave=3", "self_refine": "rounds=2", "divide_and_conquer": "parts=2",
+    "beam_search": "n=4, width=2", "dvts": "n=4, width=2", "lookahead_search": "n=4, width=2", "mcts": "n=6",
+    "ab_mcts": "n=6", "revisions": "n=4", "early_stopping": "n=4", "probe_gate": "n=4", "finish_order": "n=6",
+    "umpire": "n=6", "until_good": "n=4",
 }  # fmt: skip
 QUICK = ("direct", "self_consistency", "adaptive_consistency", "self_refine")
 LIMITS = {"tokens": (90, 600, 2500), "calls": (1, 3, 7), "seconds": (0.05, 0.15), "quota": (260, 900, 2500)}
@@ -71,8 +72,9 @@ class Case:
     def __str__(self) -> str:
         limit, n, usage = self.cell
         return (
-            f"{self.strategy} {limit}={self.limit:g} n {n} usage {usage}: calls {self.calls} (server "
-            f"{self.server_calls}), tokens {self.tokens}, {self.estimated} of them estimated (server {self.server_tokens})"
+            f"{self.strategy} {limit}={self.limit:g} n {n} usage {usage}: calls {self.calls} "
+            f"(server {self.server_calls}), tokens {self.tokens}, {self.estimated} of them estimated "
+            f"(server {self.server_tokens})"
         )
 
 

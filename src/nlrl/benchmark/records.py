@@ -102,6 +102,7 @@ class SpendRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     flops: float = 0.0
     seconds: float = 0.0
     cost: float = 0.0
+    estimated_tokens: int = 0
 
     @property
     def tokens(self) -> int:

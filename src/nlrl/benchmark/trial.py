@@ -322,6 +322,7 @@ def _spend(spend: Spend) -> SpendRecord:
         spend.flops,
         spend.seconds,
         spend.cost,
+        spend.estimated_tokens,
     )
 
 

@@ -66,9 +66,14 @@ def ledger_table(usage: Usage, *, sized: bool, priced: bool) -> Table:
         table.add_column("FLOPs", justify="right", no_wrap=True)
     if priced:
         table.add_column("cost", justify="right", no_wrap=True)
+    unsure = usage.total.estimated_tokens > 0
+    if unsure:
+        table.add_column("(estimated)", justify="right", no_wrap=True)
+        table.caption = "estimated: what no server told, charged by an upper bound"
     rows = [(phase.value, usage.phases[phase]) for phase in Phase if phase in usage.phases]
     for name, spend in [*rows, ("total", usage.total)] if len(rows) > 1 else rows:
-        table.add_row(name, *_cells(spend, sized, priced))
+        estimated = [f"{spend.estimated_tokens:,}"] if unsure else []
+        table.add_row(name, *_cells(spend, sized, priced), *estimated)
     return table
 
 

@@ -122,6 +122,7 @@ class Metrics:
         self.cached = counter("prompt_tokens_cached", "Of those, read from a prefix cache.", *_WORK)
         self.generated = counter("generation_tokens", "Tokens generated, of hidden calls too.", *_WORK)
         self.cancelled = counter("generation_tokens_cancelled", "Of those, generated and thrown away.", *_WORK)
+        self.estimated = counter("tokens_estimated", "Of all tokens, those charged by an upper bound, untold.", *_WORK)
         self.calls = counter("model_calls", "Completions asked for: n draws are n calls.", *_WORK)
         self.cost = counter("cost", "Money, by the prices the models were given.", *_WORK)
         self.success = counter("request_success", "Answered requests, by why they ended.", *_WORK, "finished_reason")
@@ -186,6 +187,7 @@ class Work:
             (metrics.cached, spent.cached_tokens),
             (metrics.generated, spent.completion_tokens),
             (metrics.cancelled, spent.cancelled_tokens),
+            (metrics.estimated, spent.estimated_tokens),
             (metrics.calls, spent.calls),
             (metrics.cost, spent.cost),
         ):

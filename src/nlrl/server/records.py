@@ -90,6 +90,7 @@ class Record(Struct):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     calls: int = 0
+    estimated_tokens: int = 0
     cost: float = 0.0
     stopped: str | None = None
     confidence: float | None = None

@@ -150,7 +150,7 @@ class Trace:
     def _spent(self, spent: Spend) -> None:
         record = self.record
         record.prompt_tokens, record.completion_tokens = spent.prompt_tokens, spent.completion_tokens
-        record.calls, record.cost = spent.calls, spent.cost
+        record.calls, record.cost, record.estimated_tokens = spent.calls, spent.cost, spent.estimated_tokens
 
     def _cut(self, text: str) -> str:
         return _clean(text, self._most)

@@ -10,27 +10,39 @@ from hypothesis import strategies as st
 from nlrl.compute import Bank, Compute, Draw, ReplayModel, panel_key
 from nlrl.core import Budget, Capabilities, Completion, Finish, Phase, Problem, Sampling, Stopped, TaskType
 from nlrl.models.scripted import StochasticModel
-from nlrl.strategies import solve
+from nlrl.strategies import solve, strategies
 
 PROBLEMS = [Problem(f"What is {a} + {b}?", str(a + b), TaskType.MATH) for a, b in [(1, 2), (17, 25), (400, 31)]]
-STRATEGIES = [
-    "direct",
-    "self_consistency(n=6)",
-    "best_of_n(n=5)",
-    "best_of_n(n=5, select=best, verifier=judge)",
-    "adaptive_consistency(n=9, wave=3)",
-    "self_refine(rounds=2)",
-    "divide_and_conquer(parts=2)",
-]
+# every registered one, small enough that a limit strikes in the middle
+SETTINGS = {
+    "self_consistency": "n=6",
+    "best_of_n": "n=5",
+    "weighted_vote": "n=5, verifier=judge",
+    "adaptive_consistency": "n=9, wave=3",
+    "self_refine": "rounds=2",
+    "divide_and_conquer": "parts=2",
+    "beam_search": "n=4, width=2",
+    "dvts": "n=4, width=2",
+    "lookahead_search": "n=4, width=2",
+    "mcts": "n=6",
+    "ab_mcts": "n=6",
+    "revisions": "n=4",
+    "early_stopping": "n=4",
+    "probe_gate": "n=4",
+    "finish_order": "n=6",
+    "umpire": "n=6",
+    "until_good": "n=4",
+}
+STRATEGIES = [f"{name}({SETTINGS[name]})" if name in SETTINGS else name for name in strategies()]
 
 
 class Meter:
-    """A model that counts what passes through it, as a server would."""
+    """A model that counts as a server does: a call and its prompt when a request begins, a token when it is made."""
 
     def __init__(self, inner: StochasticModel, shares_prompt: bool = True):
         self.inner = inner
         self.can = replace(inner.can, n=shares_prompt, parameters=1000)
-        self.prompt = self.completion = self.draws = 0
+        self.prompt = self.completion = self.draws = self.calls = 0
         self.in_flight = self.most_in_flight = 0
 
     name = property(lambda self: self.inner.name)
@@ -44,17 +56,17 @@ class Meter:
     async def stream(self, request):
         self.in_flight += request.n
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        self.calls += request.n
+        length = await self.count_prompt_tokens(request.messages, request.prefill)
+        self.prompt += length if self.can.n else length * request.n
         first = True
         try:
             async for delta in self.inner.stream(request):
-                await asyncio.sleep(0)
                 self.completion += delta.tokens
                 if (c := delta.completion) is not None:
                     self.draws += 1
-                    length = await self.count_prompt_tokens(request.messages, request.prefill)
                     charged = length if first or not self.can.n else 0
                     first = False
-                    self.prompt += charged
                     delta = replace(delta, completion=replace(c, prompt_tokens=charged))
                 yield delta
         finally:
@@ -72,7 +84,37 @@ def model(**options) -> StochasticModel:
     return StochasticModel(PROBLEMS, p_correct=0.6, **options)
 
 
+def assert_counted(ledger, answer, meter):
+    """Not a call and not a token more or less than the server counted; a fresh solve costs what it has cost."""
+    paid = ledger.paid
+    assert (paid.calls, paid.prompt_tokens, paid.completion_tokens) == (meter.calls, meter.prompt, meter.completion)
+    total = answer.usage.total
+    assert (total.calls, total.tokens) == (paid.calls, paid.tokens)
+    assert total.estimated_tokens == 0  # this server's prompts are known beforehand, and its tokens as they come
+    assert not ledger.in_flight
+
+
 @settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(STRATEGIES),
+    st.sampled_from(PROBLEMS),
+    st.floats(0.001, 0.1),
+    st.booleans(),
+    st.integers(0, 5),
+)
+def test_law_a_deadline_hides_no_call_and_no_prompt(strategy, problem, seconds, shares, seed):
+    """Attempts are cut off before their first token, in their middle, and between two waves."""
+    meter = Meter(model(token_seconds=0.001), shares)
+
+    async def job():
+        compute = Compute(meter, budget=Budget(seconds=seconds), sampling=Sampling(max_tokens=120, seed=seed))
+        return await solve(strategy, problem, compute), compute.ledger
+
+    answer, ledger = run(job())
+    assert_counted(ledger, answer, meter)
+
+
+@settings(max_examples=100, deadline=None)
 @given(
     st.sampled_from(STRATEGIES),
     st.sampled_from(PROBLEMS),
@@ -94,9 +136,7 @@ def test_law_budgets_hold_and_the_ledger_is_what_the_server_counted(strategy, pr
     answer, ledger = run(job())
     assert answer.usage.tokens <= tokens
     assert calls is None or answer.usage.total.calls <= calls
-    assert ledger.paid.prompt_tokens == meter.prompt
-    assert ledger.paid.completion_tokens == meter.completion
-    assert not ledger.in_flight
+    assert_counted(ledger, answer, meter)
     total = sum((answer.usage.phases[p].tokens for p in answer.usage.phases), 0)
     assert total == answer.usage.tokens
     assert answer.usage.critical_path_tokens <= answer.usage.total.completion_tokens

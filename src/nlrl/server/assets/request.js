@@ -146,6 +146,7 @@ function drawFacts(section, one) {
     ["Strategy", one.strategy && h("code", {}, one.strategy)],
     ["Kind of problem", one.task],
     ["Tokens", counted && `${count(one.prompt_tokens)} prompt + ${count(one.completion_tokens)} written`],
+    ["Of these estimated", one.estimated_tokens ? count(one.estimated_tokens) : null],
     ["Longest chain", one.critical_path_tokens === null ? null : `${count(one.critical_path_tokens)} tokens`],
     ["Calls", counted && count(one.calls)],
     ["Cost", one.cost ? cost(one.cost) : null],
