@@ -223,3 +223,75 @@ def test_too_many_waiting_is_a_429_and_gaps_are_kept_open(lab: Any) -> None:
                 assert (await waiting).status_code == 200
 
         asyncio.run(run())
+
+
+TOOLS = [{"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}]
+WAYS = (
+    ("up", {}),
+    ("up", {"stream": True}),
+    ("self_consistency(n=4)@up", {}),
+    ("self_consistency(n=4)@up", {"tools": TOOLS}),
+)
+
+
+@pytest.mark.parametrize("status", [401, 429, 503])
+def test_a_refused_request_costs_its_key_nothing(lab: Any, tmp_path: Path, status: int) -> None:
+    fault = Fault("status", status=status)
+    with (
+        KeyStore(tmp_path / "keys") as keys,
+        StubServer(faults=lambda number, asked: fault) as stub,
+        lab.running(stub, keys=keys) as url,
+    ):
+        headers = {"Authorization": f"Bearer {keys.create('alice')[1]}"}
+        for model, fields in WAYS:
+            got = post(url + "/v1/chat/completions", json=lab.body(model, **fields), headers=headers, timeout=20)
+            assert got.status_code >= 400, got.text
+        assert stub.requests >= len(WAYS) and stub.tokens == 0
+    with KeyStore(tmp_path / "keys") as keys:
+        assert keys.list()[0].used == 0
+
+
+def test_a_refused_connection_costs_its_key_nothing(lab: Any, tmp_path: Path) -> None:
+    with StubServer() as gone:
+        pass
+    with KeyStore(tmp_path / "keys") as keys, lab.running(gone, keys=keys) as url:
+        headers = {"Authorization": f"Bearer {keys.create('alice')[1]}"}
+        for model, fields in WAYS:
+            got = post(url + "/v1/chat/completions", json=lab.body(model, **fields), headers=headers, timeout=20)
+            assert got.status_code >= 400, got.text
+    with KeyStore(tmp_path / "keys") as keys:
+        assert keys.list()[0].used == 0
+
+
+@pytest.mark.parametrize(("model", "fields"), [*WAYS, ("best_of_n(n=3)@up", {}), ("self_refine(rounds=1)@up", {})])
+def test_an_upstream_without_usage_is_charged_its_prompts_by_their_bound(
+    lab: Any, tmp_path: Path, model: str, fields: dict[str, Any]
+) -> None:
+    with (
+        KeyStore(tmp_path / "keys") as keys,
+        StubServer(Manners(usage=False)) as stub,
+        lab.running(stub, keys=keys) as url,
+    ):
+        headers = {"Authorization": f"Bearer {keys.create('alice', tokens=40_000)[1]}"}
+        got = post(url + "/v1/chat/completions", json=lab.body(model, **fields), headers=headers, timeout=20)
+        assert got.status_code == 200, got.text
+        if "nlrl" in got.text:
+            assert '"estimated_tokens":0' not in got.text and '"prompt_tokens":0' not in got.text
+    with KeyStore(tmp_path / "keys") as keys:
+        assert stub.tokens < keys.list()[0].used <= 40_000
+        assert keys.list()[0].used >= stub.prompt_tokens + stub.completion_tokens
+
+
+def test_a_quota_that_does_not_hold_all_attempts_says_so_and_is_not_sure(lab: Any, tmp_path: Path) -> None:
+    with (
+        KeyStore(tmp_path / "keys") as keys,
+        StubServer(Manners(n="refused")) as stub,
+        lab.running(stub, keys=keys) as url,
+    ):
+        headers = {"Authorization": f"Bearer {keys.create('alice', tokens=240)[1]}"}
+        asked = lab.body("self_consistency(n=4)@up", max_tokens=120)
+        got = post(url + "/v1/chat/completions", json=asked, headers=headers, timeout=20).json()
+    told = got["nlrl"]
+    assert f"{told['attempts']} of 4 attempts fitted the budget." in told["notes"]
+    assert told["attempts"] > 1 or told["confidence"] is None
+    assert told["stopped"] == "tokens" and stub.tokens <= 240

@@ -194,7 +194,6 @@ class StubServer:
             headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
             raw = await reader.readexactly(int(headers.get("content-length", 0)))
             answer = Answer(reader, writer)
-            await answer.pause(0.0)  # a client that has left meanwhile is not served
             self.routes[path] += 1
             if path.startswith("/v1/chat/completions") and method == "POST":
                 self.in_flight += 1
@@ -251,12 +250,14 @@ class StubServer:
         n = 1 if manners.n == "ignored" else int(body.get("n", 1))
         texts = [manners.reply(body, choice)[: body.get("max_tokens") or None] for choice in range(n)]
         self._begin(body, n)
+        await answer.pause(0.0)  # a client that has left meanwhile is not served
         if body.get("stream") and manners.stream == "yes":
             await self._stream(answer, body, texts, fault)
         else:
             await self._whole(answer, body, texts, fault)
 
     def _begin(self, body: Mapping[str, Any], n: int) -> None:
+        """Count it. A client that has left by now has asked all the same; whoever reads its request has begun."""
         self.calls += n
         self.prompt_tokens += self.count_prompt(body)
 
