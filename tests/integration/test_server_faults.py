@@ -285,13 +285,23 @@ def test_an_upstream_without_usage_is_charged_its_prompts_by_their_bound(
 def test_a_quota_that_does_not_hold_all_attempts_says_so_and_is_not_sure(lab: Any, tmp_path: Path) -> None:
     with (
         KeyStore(tmp_path / "keys") as keys,
-        StubServer(Manners(n="refused")) as stub,
+        StubServer(
+            Manners(n="refused", reply=lambda body, choice: [*[" so"] * 60, "\n", "Final", " Answer", ":", " 4"])
+        ) as stub,
         lab.running(stub, keys=keys) as url,
     ):
-        headers = {"Authorization": f"Bearer {keys.create('alice', tokens=240)[1]}"}
+        headers = {"Authorization": f"Bearer {keys.create('alice', tokens=280)[1]}"}
         asked = lab.body("self_consistency(n=4)@up", max_tokens=120)
         got = post(url + "/v1/chat/completions", json=asked, headers=headers, timeout=20).json()
     told = got["nlrl"]
     assert f"{told['attempts']} of 4 attempts fitted the budget." in told["notes"]
-    assert told["attempts"] > 1 or told["confidence"] is None
-    assert told["stopped"] == "tokens" and stub.tokens <= 240
+    assert 1 < told["attempts"] < 4 and told["estimated_tokens"] == 0
+    assert told["stopped"] == "tokens" and stub.tokens <= 280
+
+
+def test_one_attempt_of_four_is_no_certainty(lab: Any, tmp_path: Path) -> None:
+    with StubServer(Manners(n="refused")) as stub, lab.running(stub) as url:
+        asked = lab.body("self_consistency(n=4)@up", max_tokens=40, nlrl={"budget": {"calls": 1}})
+        told = post(url + "/v1/chat/completions", json=asked, timeout=20).json()["nlrl"]
+    assert (told["attempts"], told["confidence"], told["stopped"]) == (1, None, "calls")
+    assert "1 of 4 attempts fitted the budget." in told["notes"]

@@ -121,7 +121,8 @@ async def _choice(ask: Ask, answer: Answer, written: _Written) -> Choice | None:
 async def _agreement(ask: Ask, answer: Answer, chosen: Candidate) -> float | None:
     vote = await count_votes(ask.problem, answer.candidates)
     ours = next((party for party in vote.parties if any(m.id == chosen.id for m in party.members)), None)
-    return len(ours.members) / sum(len(party.members) for party in vote.parties) if ours else None
+    voters = sum(len(party.members) for party in vote.parties)
+    return len(ours.members) / voters if ours and voters > 1 else None  # one vote is no agreement
 
 
 def _nothing(stopped: Stopped, compute: Compute, payer: Ledger) -> ApiError:
