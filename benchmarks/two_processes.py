@@ -1,6 +1,6 @@
 """Several processes on one bank file, at a server that answers otherwise at every call: is each draw paid for once?
 
-    python benchmarks/two_processes.py            # 24 problems; 96 and 24 kills
+    python benchmarks/two_processes.py            # 24 problems; 48 and 24 kills
     python benchmarks/two_processes.py --quick    # 4 problems; 8 and 2 kills
 
 Real processes, a real HTTP server on 127.0.0.1 that gives no two equal answers and notes each draw when its request
@@ -57,7 +57,7 @@ OTHERS = (
 )
 STOPPING = ("adaptive_consistency(n=12, wave=4)", "self_consistency(n=8)")
 TOKEN_SECONDS = 0.004
-SLOW = 0.03  # so slow that processes are drawing when they are killed
+SLOW = 0.015  # so slow that processes are drawing when they are killed
 SEED = 7
 
 Made = tuple[str, int]  # a draw, by its prompt and seed
@@ -248,7 +248,7 @@ def killed(scene: Scene, processes: int, kills: int, rng: random.Random) -> Row:
 
 def finish(running: Sequence[subprocess.Popen[bytes]]) -> None:
     for process in running:
-        if code := process.wait(timeout=300):
+        if code := process.wait(timeout=1200):
             raise SystemExit(f"a process ended with exit code {code}: {process.args}")
 
 
@@ -286,9 +286,7 @@ def main() -> int:
                 continue
             hard = name == "killed"
             with Lottery(forgetful=name == "no logprobs", token_seconds=SLOW if hard else TOKEN_SECONDS) as server:
-                scene = Scene(
-                    home / name.replace(" ", "-"), (4 if hard and not args.quick else 1 + hard) * count, server
-                )
+                scene = Scene(home / name.replace(" ", "-"), (1 + hard) * count, server)
                 if hard:
                     row = killed(scene, 2 if args.quick else 3, kills, random.Random(args.seed))
                 elif name == "four":
