@@ -113,7 +113,7 @@ async def run(args: argparse.Namespace) -> int:
     marks = Marks("gpi_laws", args.quick)
     print("calls of a decision against the formula")
     for spec in ENVIRONMENTS:
-        decisions, wrong, tokens = await formula(spec, 5 if args.quick else 60)
+        decisions, wrong, tokens = await formula(spec, 3 if args.quick else 60)
         print(f"  {spec:<32}{decisions:>5} decisions, {wrong} differ; tokens, ledger - transcript: {tokens}")
         marks.exact(f"decisions off the formula, {spec}", wrong, equal_to=0)
         marks.exact(f"tokens, ledger - transcript, {spec}", tokens, equal_to=0)

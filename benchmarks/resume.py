@@ -1,7 +1,7 @@
 """Kill a benchmark at random moments, resume it, and compare with one that nobody disturbed.
 
     python benchmarks/resume.py            # of each kind: 10 runs killed once, and one run killed 10 times
-    python benchmarks/resume.py --quick    # 2 and 2
+    python benchmarks/resume.py --quick    # 1 and 1
 
 A child process runs real strategies (among them one that cancels draws, one that verifies, one that revises) on a model
 that takes time for every token, with a bank in a file. It is killed with SIGKILL at a moment drawn evenly over the
@@ -277,7 +277,7 @@ def compare(name: str, samples: int | None, kills: int, root: Path, rng: random.
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="2 kills of each kind instead of 10")
+    parser.add_argument("--quick", action="store_true", help="1 kill of each kind instead of 10")
     parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--samples", type=int, default=0, help=argparse.SUPPRESS)
@@ -286,7 +286,7 @@ def main() -> int:
         asyncio.run(child(args.child, args.samples or None))
         return 0
     marks = Marks("resume", args.quick)
-    kills = 2 if args.quick else 10
+    kills = 1 if args.quick else 10
     rng = random.Random(args.seed)
     with tempfile.TemporaryDirectory(prefix="nlrl-resume-") as directory:
         kinds = [

@@ -185,7 +185,7 @@ def main() -> int:
         print(f"{options.model} does not run on the embedded engine.", file=sys.stderr)
         return 2
     try:
-        turns, max_tokens, passes = (3, 16, 1) if options.quick else (15, 64, 4)
+        turns, max_tokens, passes = (3, 8, 1) if options.quick else (15, 64, 4)
         result = measure(model, turns, max_tokens, passes)
     finally:
         asyncio.run(model.aclose())
