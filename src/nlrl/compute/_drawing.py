@@ -45,7 +45,7 @@ async def drawing(
         ask = replace(request, n=min(left, wave), first_index=shared.next_index[key])
         fitting = await _fitting(compute, ask, problem)
         if fitting is None:
-            _note_shortage(compute, n - left, n)
+            _note_shortage(compute, n - left, 1 if prefill else n)
             return
         call, hold = fitting
         size = call.n
@@ -71,7 +71,7 @@ async def drawing(
                         shared.failed.append(draw.completion)
         except TimeoutError:
             compute._stop(Stopped.SECONDS)
-            _note_shortage(compute, ended, n)
+            _note_shortage(compute, ended, 1 if prefill else n)
             return
 
 
@@ -123,7 +123,7 @@ def _likely(compute: Compute, ask: Request, problem: Problem | None) -> int | No
 
 
 def _note_shortage(compute: Compute, drawn: int, n: int) -> None:
-    """Say, once for a solve, that fewer attempts were made than asked for."""
+    """Say, once for a solve, that fewer attempts were made than asked for; of a step of one nothing is said."""
     if n > 1 and not compute._shared.short:
         compute._shared.short = True
         reason = "ended within the time" if compute.stopped is Stopped.SECONDS else "fitted the budget"
