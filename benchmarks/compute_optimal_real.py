@@ -5,10 +5,10 @@
 DIR holds gsm8k/test.jsonl, mbpp/sanitized-mbpp.json and commonsenseqa/dev_rand_split.jsonl; the first `--limit` rows of
 each are used. 16 samples a problem are drawn into the bank (an hour for both models on 2 cores; run it again to go on),
 then everything is replayed: fixed strategies, the best of them as chosen on the other half of the problems, the policy
-beside it, and what it saves at equal accuracy. Votes are weighted by public tests on coding, by the model's own certainty
-on the rest. At the end the small model
-with more samples is set against the larger one with fewer, at equal FLOPs of inference (2 per weight and token) and
-with pretraining counted (Snell et al. 2024, 2408.03314, section 7). There is no mark: the figures are the result.
+beside it, and what it saves at equal accuracy. Votes are weighted by public tests on coding, by the model's own
+certainty on the rest. At the end the small model with more samples is set against the larger one with fewer, at equal
+FLOPs of inference (2 per weight and token) and with pretraining counted (Snell et al. 2024, 2408.03314, section 7).
+There is no mark: the figures are the result.
 """
 
 from __future__ import annotations
