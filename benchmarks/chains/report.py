@@ -114,7 +114,9 @@ def say_fixed(seeds: Sequence[Measured], mine: Sequence[Seed], base: slice) -> t
     for i, n in enumerate(SIZES[base]):
         tie = " (a tie)" if low[i] <= 1 <= high[i] else ""
         print(f"N={n:<3} {fixed[i]:6.2f}   {quotient[i]:6.2f} [{low[i]:.2f}, {high[i]:.2f}]{tie}")
-    arms = (*seeds[0].fixed.arms, *(f"{arm} after the probe" for arm in PLANNED))
+    arms = [todays_name(arm) for arm in seeds[0].fixed.arms] + [
+        f"{todays_name(arm)} after the probe" for arm in PLANNED
+    ]
     print("what is taken at prices 0, middle and high (two folds a seed):")
     for price in (0, len(PRICES) // 2, len(PRICES) - 10):
         names, counts = np.unique(stack(seeds, lambda m, p=price: m.constant.arms[p]), return_counts=True)
