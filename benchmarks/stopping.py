@@ -235,9 +235,10 @@ def show(title: str, curves: tuple[Curve, Curve, Curve, Curve], weights: TraceWe
             what += f"least {call.least} {'weighed' if call.weigh else 'plain'}"
         g, lo, hi = (100 * x for x in span(found["gain"][:, k]))
         r, rlo, rhi = span(found["ratio"][:, k])
+        tie = "tie" if lo <= 0 <= hi else "   "
         print(
             f"{what:<72}{mine.right[:, k].mean():.4f} {mine.tokens[:, k].mean():>11.0f}"
-            f"   {g:+5.2f} [{lo:+5.2f}, {hi:+5.2f}] {'tie' if lo <= 0 <= hi else '   '}   {r:.2f} [{rlo:.2f}, {rhi:.2f}]"
+            f"   {g:+5.2f} [{lo:+5.2f}, {hi:+5.2f}] {tie}   {r:.2f} [{rlo:.2f}, {rhi:.2f}]"
         )
     e, p = span(compare(esc_hull(esc), ac)["area"]), span(compare(plain, ac)["area"])
     print(
