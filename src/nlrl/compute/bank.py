@@ -71,6 +71,9 @@ class Draw(msgspec.Struct, frozen=True, omit_defaults=True):
     prompts: int = 0
 
 
+_ESTIMATED = "SELECT COUNT(*) FROM pragma_table_info('cancelled') WHERE name = 'estimated'"
+
+
 class Cancelled(NamedTuple):
     """A draw that was begun and not taken: what it had generated, and how much of that no server told."""
 
@@ -139,7 +142,6 @@ class Bank:
                     _write_ahead(db)
                     db.execute("PRAGMA synchronous=NORMAL")  # safe against a killed process; only power loss can cost
                 db.executescript(_SCHEMA)
-                _bring_up_to_date(db)
                 if self.path is not None:
                     self._begin_to_write(db)
             except sqlite3.Error:
@@ -155,11 +157,15 @@ class Bank:
 
     def _begin_to_write(self, db: sqlite3.Connection) -> None:
         try:
+            _bring_up_to_date(db)
             self._former = former_keys(db, _key)
             self._claims = Claims.of(db, self._thread)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
-                raise  # a file that may only be read is still good for replays
+                raise
+            # a file that may only be read is still good for replays: an old one is seen as if it were a new one
+            if not db.execute(_ESTIMATED).fetchone()[0]:
+                db.execute("CREATE TEMP VIEW cancelled AS SELECT key, idx, tokens, 0 AS estimated FROM main.cancelled")
 
     def _call(self, work: Any, *args: Any) -> Any:
         try:
@@ -356,8 +362,7 @@ def _let_go(thread: ThreadPoolExecutor, db: sqlite3.Connection) -> None:
 
 def _bring_up_to_date(db: sqlite3.Connection) -> None:
     """Add what version 0.1 did not write. Looked at again inside, for another process may be doing the same."""
-    columns = "SELECT COUNT(*) FROM pragma_table_info('cancelled') WHERE name = 'estimated'"
-    if not db.execute(columns).fetchone()[0]:
+    if not db.execute(_ESTIMATED).fetchone()[0]:
         with transaction(db):
-            if not db.execute(columns).fetchone()[0]:
+            if not db.execute(_ESTIMATED).fetchone()[0]:
                 db.execute("ALTER TABLE cancelled ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0")

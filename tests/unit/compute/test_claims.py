@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from nlrl.compute import Bank, Compute, Draw, _claims
+from nlrl.compute.bank import Cancelled
 from nlrl.compute.purse import Purse
 from nlrl.core import BankError, Budget, Completion, Delta, Finish, Problem, Request, Sampling, Stopped
 from nlrl.models.scripted import ScriptedModel
@@ -266,10 +267,14 @@ def test_a_bank_that_may_only_be_read_is_still_good_for_replays(path: Path) -> N
     with Bank(path) as bank:
         asyncio.run(bank.put("k", {0: draw("a")}, model="m"))
     with sqlite3.connect(path) as db:
-        db.executescript("DROP TABLE former; DROP TABLE claims; PRAGMA user_version = 0")  # of version 0.1
+        db.executescript(
+            "DROP TABLE former; DROP TABLE claims; ALTER TABLE cancelled DROP COLUMN estimated; PRAGMA user_version = 0"
+        )  # as version 0.1 left it
+        db.execute("INSERT INTO cancelled VALUES ('k', 1, 7)")
     path.chmod(0o444)
     with Bank(path) as bank:
         assert asyncio.run(take(bank, 0, 1)) == {0: draw("a")}
+        assert asyncio.run(bank.get_cancelled("k", [0, 1])) == {1: Cancelled(7)}
         with pytest.raises(BankError, match="readonly"):
             asyncio.run(bank.put("k", {1: draw("b")}, model="m"))
 

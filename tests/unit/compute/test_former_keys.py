@@ -14,6 +14,7 @@ import pytest
 
 from nlrl.benchmark import RunConfig, latest, read_records, run_benchmark
 from nlrl.compute import Bank, Draw, sample_key
+from nlrl.compute.bank import Cancelled
 from nlrl.core import Completion, Finish, Problem, Sampling, TaskType, TokenLogprob, user
 from nlrl.models import _openai_server
 from nlrl.models._stub_server import Manners, StubServer
@@ -59,14 +60,14 @@ def test_where_the_model_ignored_the_question_one_panel_is_found_again_under_one
         put(bank, "first", _WITH, {0: draw("a"), 5: draw("b")})
         put(bank, "first", _WITHOUT, {0: draw("c"), 1: draw("d")})
         put(bank, "second", _WITHOUT, {0: draw("e"), 1: draw("f")})
-        asyncio.run(bank.put_cancelled(key("second", _WITHOUT), {2: 7}))
+        asyncio.run(bank.put_cancelled(key("second", _WITHOUT), {2: Cancelled(7)}))
         asyncio.run(bank.put("panel", {0: draw("x")}, model="m"))  # imported: nobody knows what was asked
     age(path)
     for _ in range(2):  # looked through once, and the same ever after
         with Bank(path) as bank:
             assert texts(bank, "first") == {0: "c", 1: "d", 5: "b"}
             assert texts(bank, "second") == {0: "e", 1: "f"}
-            assert asyncio.run(bank.get_cancelled(key("second", _WITH), [1, 2])) == {2: 7}
+            assert asyncio.run(bank.get_cancelled(key("second", _WITH), [1, 2])) == {2: Cancelled(7)}
             assert texts(bank, "first", _WITHOUT) == {0: "c", 1: "d"}
     time.sleep(0.01)
     with Bank(path) as bank:  # whoever asks without log-probabilities from now on means something else
