@@ -106,6 +106,8 @@ def _strategies(summary: Summary, *, wide: bool) -> RenderableType:
     columns += ["2nd look"] if summary.run.get("second_look") else []
     columns += ["failed"] if any(s.failed for s in every) else []
     columns += ["unjudged"] if any(s.abstained for s in every) else []
+    if not wide and {"failed", "unjudged"} <= set(columns):
+        columns.remove("strict")  # what nobody could judge must not fall off the edge
     table = _table(["strategy", *columns], wide)
     for domain in summary.domains:
         table.add_row(f"{domain.name} ({domain.problems})", style="bold")
