@@ -43,7 +43,7 @@ TWICE = Problem(
 
 def speaks(request, index):
     """Wrong first, right second, and so on: alike in form, so that only who knows the answer can choose."""
-    return f"Final Answer: {(41, 42, 43, 40)[(request.first_index + index) % 4]}"
+    return f"Final Answer: {(41, 42, 43, 40)[index % 4]}"
 
 
 def run_on(path, problems, model, **settings):
@@ -125,7 +125,7 @@ def test_public_tests_choose_and_hidden_tests_grade(tmp_path):
     except SandboxUnavailable as error:
         pytest.skip(str(error))
     programs = ["return x", "return x + 2", "return 2 * x"]  # fails both, passes what is shown, is right
-    model = ScriptedModel(lambda request, i: f"```python\ndef twice(x):\n    {programs[request.first_index + i]}\n```")
+    model = ScriptedModel(lambda request, i: f"```python\ndef twice(x):\n    {programs[i]}\n```")
     name = "best_of_n(n=3, select=best)"
     records = run_on(tmp_path, [TWICE], model, strategies=(name,), samples=3)
     assert [a.score_verdict for a in records[PANEL].attempts] == ["wrong", "right", "right"]
@@ -261,7 +261,7 @@ def test_choosing_by_difficulty_must_pay_by_more_than_its_interval(gains, pays):
 
 def test_difficulty_is_learned_from_other_attempts_than_the_probe_saw():
     """Four wrong attempts in the probe, four right ones behind it."""
-    model = ScriptedModel(lambda request, i: f"Final Answer: {42 if request.first_index + i >= 4 else 41}")
+    model = ScriptedModel(lambda request, i: f"Final Answer: {42 if i >= 4 else 41}")
     with Bank() as bank:
         cells = asyncio.run(replay_cells([SUM], model, bank, ["direct"], probe=4, samples=8))
     assert cells.pass_at_1.tolist() == [1.0]
