@@ -40,6 +40,7 @@ def main() -> int:
     making = verbs.add_parser("map", help="run the tests once and note which lines each runs")
     making.add_argument("tests", nargs="*", default=["tests/unit", "tests/integration"])
     making.add_argument("--workers", type=int, default=2)
+    making.add_argument("--add", action="store_true", help="only these tests anew; of all others what is known stays")
     running = verbs.add_parser("run", help="draw faults and run the tests on each")
     running.add_argument("--seed", required=True, help="any word; HEAD: the hash of the commit")
     running.add_argument("--count", type=int, default=100)
@@ -48,7 +49,7 @@ def main() -> int:
     running.add_argument("--out", type=Path, help="write one JSON line a fault")
     options = parser.parse_args()
     if options.verb == "map":
-        return cover.make(ROOT, MAP, options.tests, options.workers)
+        return cover.make(ROOT, MAP, options.tests, options.workers, add=options.add)
     if not (MAP / "coverage").exists():
         parser.error("no map of the tests: run `python scripts/mutants map` first")
     return measure(options)

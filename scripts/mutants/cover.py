@@ -77,13 +77,15 @@ def _file(test: str) -> str:
     return test.partition("::")[0]
 
 
-def make(root: Path, folder: Path, tests: list[str], workers: int) -> int:
-    """Run the suite once with coverage; pytest's exit code."""
+def make(root: Path, folder: Path, tests: list[str], workers: int, *, add: bool = False) -> int:
+    """Run the suite once with coverage; pytest's exit code. `add`: only these tests anew, the rest as it is known."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("coverage", "took.jsonl"):
-        (folder / name).unlink(missing_ok=True)
+    if not add:
+        for name in ("coverage", "took.jsonl"):
+            (folder / name).unlink(missing_ok=True)
     rooms = [f"--cov={root / 'src' / 'nlrl' / room}" for room in ROOMS.values()]
     command = [sys.executable, "-m", "pytest", "-p", "only", "-p", "no:cacheprovider", *rooms, "--cov-context=test"]
+    command += ["--cov-append"] if add else []
     command += ["--cov-report=", "-n", str(workers), "-m", "not slow and not hf and not alone", *tests]
     env = {
         **os.environ,
