@@ -1,9 +1,9 @@
 """Small faults: one changed operator, argument, number or word of a source file, made by mutmut's operators.
 
-Only *effective* ones. Left out, because nobody could see them or they change only what is said and
-not what is done: docstrings, annotations, decorators, `__all__`, blocks for type checkers, everything inside a `raise`
-or a warning, prose (a literal of three words or more), `strict=` of `zip`, names of encodings.
-What else is exempt stands with its reason in `benchmarks/data/mutants_exempt.jsonl`.
+Only *effective* ones. Left out, because nobody could see them or they change only what is said and not what is done:
+docstrings, annotations and aliases of types, decorators, `__all__`, blocks for type checkers, everything inside a
+`raise` or a warning, prose (a literal of three words or more), `strict=` of `zip`, names of encodings. What else is
+exempt stands with its reason in `benchmarks/data/mutants_exempt.jsonl`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ ROOMS = {  # what is drawn from, and by which name the report calls it
 }
 PROSE = re.compile(r"[A-Za-z']{2,},? [A-Za-z']+,? [A-Za-z']{2,}")
 UNSEEN_IF_TAKEN = ("strict=True", "encoding=", '"utf-8"')  # a check of our own; what is the default where this runs
+TYPE = re.compile(r"_?[A-Z]+[a-z]")
 SAID_NOT_DONE = {"warn", "debug", "info", "warning", "error", "exception"}
 
 
@@ -70,6 +71,10 @@ def _unseen(node: cst.CSTNode) -> bool:
             return True
         case cst.Assign(targets=[cst.AssignTarget(target=cst.Name(value="__all__"))]):
             return True
+        case cst.Assign(
+            targets=[cst.AssignTarget(target=cst.Name(value=name))], value=cst.Subscript() | cst.BinaryOperation()
+        ):
+            return bool(TYPE.match(name))  # an alias of a type
         case cst.If(test=cst.Name(value="TYPE_CHECKING")):
             return True
         case cst.Arg(keyword=cst.Name(value="strict" | "encoding")):
