@@ -56,11 +56,15 @@ class Cover:
         for test in sorted(direct or touched, key=lambda t: (self.seconds[t], t)):
             if len(few[_file(test)]) < FEW_TESTS and self.seconds[test] < FEW_S:
                 few[_file(test)].append(test)
-        # a file that knows this one well says most about it
-        close = sorted(few, key=lambda name: -max((touched[t] for t in few[name]), default=0))[:FEW_FILES]
+        # the tests of the room itself, and of those the file that runs most of this one, say most about it
+        room = f"tests/unit/{fault.path.parts[0]}/"
+        close = sorted(few, key=lambda name: (room not in name, -max(map(touched.__getitem__, few[name]), default=0)))
+        close = close[:FEW_FILES]
         first = [test for name in close for test in few[name]]
         order = sorted(direct - set(first), key=lambda t: (self.seconds[t], t))
-        order += sorted(set(touched) - direct - set(first), key=lambda t: (-touched[t], self.seconds[t], t))
+        order += sorted(
+            set(touched) - direct - set(first), key=lambda t: (room not in t, -touched[t], self.seconds[t], t)
+        )
         then, total = [], self.expected_s(first)
         for test in (t for t in order if self.seconds[t] < math.inf):
             total += self.seconds[test] + 0.005
