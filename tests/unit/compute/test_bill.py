@@ -170,3 +170,23 @@ def test_who_watches_hears_each_attempt_under_its_name():
     said = {name: "".join(d.text for d in deltas) for name, deltas in heard.items()}
     assert said == {f"s{i}": f"Final Answer: {i}" for i in range(4)}
     assert all(isinstance(d, Delta) and d.index == int(name[1]) % 2 for name, ds in heard.items() for d in ds)
+
+
+class Uncounted(ScriptedModel):
+    """A server that says how long a prompt was only afterwards."""
+
+    async def count_prompt_tokens(self, messages, prefill=""):
+        return None
+
+
+def test_a_prompt_is_bounded_by_its_bytes_until_its_length_is_known():
+    async def job():
+        model = Uncounted(["Final Answer: 42"], cycle=True)
+        compute = Compute(model, sampling=Sampling(max_tokens=10))
+        before = await compute.bound(SUM, 3)
+        (attempt,) = await compute.sample(SUM, 1)
+        return before, await compute.bound(SUM, 3), attempt.completion.prompt_tokens, compute.prompt(SUM)
+
+    before, after, length, messages = asyncio.run(job())
+    assert before == Spend(3, sum(len(m.content.encode()) for m in messages) + 32 * len(messages) + 128, 0, 30)
+    assert after == Spend(3, length, 0, 30) and 0 < length < before.prompt_tokens

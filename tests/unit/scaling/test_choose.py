@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import html
 import math
@@ -13,10 +14,19 @@ import numpy as np
 import pytest
 
 from nlrl.benchmark.intervals import Interval
+from nlrl.compute import Bank, Compute
 from nlrl.core import Candidate, Completion, DataError, Finish, Problem, Sampling, Score, TaskType, UserError
 from nlrl.models import StochasticModel
 from nlrl.scaling.auto import sureness_features
-from nlrl.scaling.calibrate import Calibration, _decide, _fitting_caps, curve, default_strategies, same_tokens
+from nlrl.scaling.calibrate import (
+    Calibration,
+    _decide,
+    _fitting_caps,
+    calibrate,
+    curve,
+    default_strategies,
+    same_tokens,
+)
 from nlrl.scaling.cells import Cells
 from nlrl.scaling.choose import (
     SHRINK,
@@ -35,11 +45,14 @@ from nlrl.scaling.choose import (
     sureness_rows,
 )
 from nlrl.scaling.difficulty import FEATURES, edges, oracle_bins, place, probe_features
+from nlrl.scaling.gains import HORIZONS, KINDS, LEADS, SECONDS, SIZES, GainTable
 from nlrl.scaling.logistic import Logistic, fit_logistic, fit_staircase
 from nlrl.scaling.policy import (
     Bin,
+    Level,
     Option,
     Policy,
+    Provenance,
     best_option,
     check_model,
     default_policy,
@@ -590,7 +603,8 @@ def test_the_report_by_hand(tmp_path):
     )
     assert len({tuple(row[:2]) for row in held[1]}) == len(held[1])
     assert told["The same under budgets per problem"][1] == [["700", "50.0 (35-65)", "100"]]
-    fixed = told["Fixed strategies on the same problems"][1]
+    (fixed,) = [rows for title, (_, rows) in told.items() if title.startswith("Every fixed strategy")]
+    assert not any(title.startswith("The best fixed strategy") for title in told)  # no probe, so no choice to compare
     assert [row[0] for row in fixed] == ["direct", "self_consistency(n=4)", "self_consistency(n=16)"]
     assert fixed[1][1].startswith("75.0 (") and fixed[1][2] == "400"
     pays = told["What pays where (bin 1 is the easiest; accuracy shrunk towards all bins)"][1]
@@ -636,6 +650,16 @@ def test_a_report_has_the_way_with_a_probe_beside_the_one_without(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="Name another directory with --out"):
         write_report(done, tmp_path / "file")
+
+
+def test_the_best_fixed_strategy_stands_beside_the_choice_by_difficulty():
+    plain = replace(halves(80), features=np.zeros((80, len(FEATURES))))
+    rows = beside_fixed(calibration(plain, probed_halves()))
+    assert rows[0][1:] == ["direct", "50.0 (39-61)", "100", "70.0 (60-80)", "164", "+20.0 [+11.2, +28.7]"]
+    tie = "+0.0 [+0.0, +0.0] (a tie)"
+    assert rows[1][1:] == ["direct", "50.0 (39-61)", "100", "50.0 (39-61)", "104", tie]
+    assert [row[3] for row in rows] == ["100", "100", "250", "400", "400"] and [row[6] for row in rows[1:]] == [tie] * 4
+    assert rows[2][1] == "self_consistency(n=4) or direct" and rows[3][0] == "0"
 
 
 def test_revisions_by_ratio_or_by_chains():
@@ -685,3 +709,51 @@ def test_imported_attempts_are_never_cut():
         is_panel = True
 
     assert _fitting_caps((5, 1), Panel(), 50, Sampling(max_tokens=100)) == ((1, 5), [])
+
+
+# --- files and progress
+
+
+@pytest.mark.parametrize(
+    ("struct", "unset"),
+    [
+        (Option, {"cap": None}),
+        (Level, {"cap": None, "price": 0.0}),
+        (Provenance, {"sampling": {}}),
+        (
+            Policy,
+            {"confidence": None, "expected": (), "provenance": None, "notes": (), "version": 1},
+        ),
+        (
+            GainTable,
+            {"horizons": HORIZONS, "sizes": SIZES, "leads": LEADS, "seconds": SECONDS, "kinds": KINDS, "version": 1},
+        ),
+    ],
+)
+def test_what_a_file_need_not_say(struct, unset):
+    fields = msgspec.structs.fields(struct)
+    made = {f.name: f.default_factory() for f in fields if f.default_factory is not msgspec.NODEFAULT}
+    assert {f.name: f.default for f in fields if f.default is not msgspec.NODEFAULT} | made == unset
+
+
+def test_the_kinds_of_states_that_old_tables_are_in():
+    assert HORIZONS == (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
+    assert SIZES == (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 17, 20, 24, 28, 33, 40, 48)
+    assert LEADS == (0.15, 0.27, 0.38, 0.47, 0.55, 0.65, 0.75, 0.85, 0.95)
+    assert (SECONDS, KINDS) == ((0.07, 0.15, 0.24, 0.35), (0.2, 0.4, 0.7))
+
+
+@pytest.mark.parametrize("probe", [0, 2])
+def test_a_calibration_says_how_far_it_is(probe):
+    made = [Problem(f"What is {i} plus {i}?", str(2 * i), TaskType.MATH) for i in range(8)]
+    model, heard = StochasticModel(made, p_correct=0.6, seed=2, tokens=20), []
+    with Bank() as bank:
+        how = {"samples": 3, "probe": probe, "strategies": ("direct",), "on_progress": heard.append}
+        asyncio.run(calibrate([*made, made[0]], model, bank=bank, **how))
+        drawn = [c for p in made for c in asyncio.run(Compute(model, bank=bank).sample(p, 3))]
+    ways = 2 if probe else 1
+    drawing = [p for p in heard if p.stage == "drawing"]
+    assert [(p.done, p.total) for p in drawing] == [(i, 8) for i in range(9)]
+    assert [(p.stage, p.done, p.total) for p in heard[9:]] == [("replaying", i + 1, 8 * ways) for i in range(8 * ways)]
+    assert drawing[-1].paid.completion_tokens == sum(c.completion.completion_tokens for c in drawn)
+    assert drawing[-1].paid.calls == len(drawn) == 24
