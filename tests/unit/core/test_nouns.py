@@ -48,17 +48,18 @@ UNSET = {
         ["temperature", "top_p", "top_k", "min_p", "max_tokens", "stop_after", "seed", "logprobs", "grammar"]
     )
     | {"json_schema": None},
-    Request: {"sampling": Sampling(), "n": 1, "first_index": 0, "prefill": ""},
+    Request: {"sampling": Sampling(), "n": 1, "first_index": 0, "prefill": "", "again": None},
     TokenLogprob: {"top": ()},
     Completion: {
         "prompt_tokens": 0, "cached_tokens": 0, "reasoning": "", "logprobs": None, "gists": (), "seconds": 0.0,
         "seed": None, "error": None, "lost_prompt_tokens": 0, "lost_completion_tokens": 0,
+        "estimated_tokens": 0, "calls": 1,
     },
     Delta: {"text": "", "reasoning": "", "tokens": 0, "logprobs": (), "completion": None},
     Prices: {"prompt_per_million": 0.0, "completion_per_million": 0.0, "cached_per_million": None},
     Capabilities: dict.fromkeys(["n", "logprobs", "prefill", "grammar", "json_schema", "seed"], False)
     | {"prompt_logprobs": False}
-    | {"context_tokens": None, "parameters": None, "prices": None, "ignores": frozenset()},
+    | {"context_tokens": None, "parameters": None, "prices": None, "ignores": frozenset(), "n_most": None},
     InputOutput: {"compare": "numbers", "tolerance": 1e-6},
     CodeTests: {"public": (), "entry_point": None, "setup": "", "prelude": ""},
     Problem: {
@@ -72,6 +73,7 @@ UNSET = {
         "notes": (), "calibrated": False,
     },
     Spend: dict.fromkeys(["calls", "prompt_tokens", "cached_tokens", "completion_tokens", "cancelled_tokens"], 0)
+    | {"estimated_tokens": 0}
     | dict.fromkeys(["flops", "seconds", "cost"], 0.0),
     Usage: {"total": NOTHING, "phases": {}, "critical_path_tokens": 0, "seconds": 0.0},
     Budget: dict.fromkeys(["tokens", "calls", "flops", "seconds", "cost"]),
@@ -195,13 +197,13 @@ def test_a_failed_draw_is_no_attempt():
 
 
 def test_spending_adds_up_field_by_field():
-    one, two = Spend(1, 2, 3, 4, 5, 6.0, 7.0, 8.0), Spend(10, 20, 30, 40, 50, 60.0, 70.0, 80.0)
-    assert one + two == Spend(11, 22, 33, 44, 55, 66.0, 77.0, 88.0)
-    assert two - one == Spend(9, 18, 27, 36, 45, 54.0, 63.0, 72.0)
+    one, two = Spend(1, 2, 3, 4, 5, 6.0, 7.0, 8.0, 9), Spend(10, 20, 30, 40, 50, 60.0, 70.0, 80.0, 90)
+    assert one + two == Spend(11, 22, 33, 44, 55, 66.0, 77.0, 88.0, 99)
+    assert two - one == Spend(9, 18, 27, 36, 45, 54.0, 63.0, 72.0, 81)
     assert one + NOTHING == NOTHING + one == one - NOTHING == one
-    assert NOTHING - one == Spend(-1, -2, -3, -4, -5, -6.0, -7.0, -8.0)
+    assert NOTHING - one == Spend(-1, -2, -3, -4, -5, -6.0, -7.0, -8.0, -9)
     assert one.tokens == 6  # prompt and completion; what is cached or cancelled is part of those
-    assert list(one.counts().values())[:8] == [1, 2, 3, 4, 5, 6.0, 7.0, 8.0]
+    assert list(one.counts().values()) == [1, 2, 3, 4, 5, 6.0, 7.0, 8.0, 9]
     assert one.counts()["cancelled_tokens"] == 5
 
 

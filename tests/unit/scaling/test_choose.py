@@ -60,6 +60,7 @@ from nlrl.scaling.policy import (
     save_policy,
 )
 from nlrl.scaling.report import (
+    beside_fixed,
     bins_of,
     confidences,
     family_rows,
