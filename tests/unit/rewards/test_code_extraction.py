@@ -233,6 +233,6 @@ def test_without_an_entry_point_nothing_is_left_out() -> None:
     ids=range(10),
 )
 def test_hostile_texts_take_no_time(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     extract_code(text, DOUBLE)
-    assert time.perf_counter() - start < 3
+    assert time.process_time() - start < 3

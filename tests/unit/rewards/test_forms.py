@@ -126,12 +126,12 @@ def test_the_prime_is_what_its_comment_says() -> None:
 
 def test_towers_of_powers_have_a_fingerprint_and_no_exact_value() -> None:
     tower = parse("10^{10^{10^{10}}}")
-    start = time.perf_counter()
+    start = time.process_time()
     assert fingerprint(tower) != fingerprint(parse("10^{10^{10^{10}}} + 1"))
     assert fingerprint(tower) == fingerprint(parse("10 * 10^{10^{10^{10}} - 1}"))
     with pytest.raises(CannotTell):
         exact(tower)
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 @given(st.integers(-50, 50), st.integers(-50, 50), st.integers(-50, 50), st.integers(1, 9))
@@ -217,7 +217,7 @@ def test_comparison_never_raises_is_symmetric_and_reflexive(a: str, b: str) -> N
     ids=lambda t: f"{t[:4]!a} x {len(t)}",
 )  # fmt: skip
 def test_huge_answers_are_read_in_linear_time(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert same(read(text), read(text + " ")) is True
     assert same(read(text), read("1")) is False
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

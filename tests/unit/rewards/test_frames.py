@@ -24,8 +24,8 @@ def lines(name: str) -> list[dict]:
 
 def texts():
     """(name, text, gold): a frame with one of its tails, and an answer that suits both."""
-    golds = lines("held_out_golds.jsonl") + lines("own_golds.jsonl")
-    for file in ("held_out_frames.jsonl", "held_out_frames_2.jsonl", "own_frames.jsonl"):
+    golds = lines("others_golds.jsonl") + lines("own_golds.jsonl")
+    for file in ("others_frames.jsonl", "others_frames_2.jsonl", "own_frames.jsonl"):
         for frame in lines(file):
             plain = "{plain}" in frame["frame"]
             kinds = frame.get("tail_kinds", {}) | {"unit": frame.get("unit_kinds", ())}
@@ -60,7 +60,7 @@ def test_what_people_wrote_is_read_back() -> None:
 
 def test_two_spellings_of_an_answer_are_equal_and_wrong_answers_are_not() -> None:
     equal = default_equivalence().equal_sync
-    golds = lines("held_out_golds.jsonl")
+    golds = lines("others_golds.jsonl")
     apart = [g["plain"] for g in golds if not equal(g["latex"], g["plain"])]
     assert apart == ["0.363636...", "R \\ {0}", "7:30 p.m."]  # not read as the same yet
     wrong = [

@@ -95,6 +95,6 @@ def test_no_hostile_pair_takes_a_second() -> None:
     ]
     for one, two in pairs:
         forget()
-        start = time.perf_counter()
+        start = time.process_time()
         EQUAL(one, two)
-        assert time.perf_counter() - start < 1.0, one[:80]
+        assert time.process_time() - start < 1.0, one[:80]
