@@ -7,7 +7,7 @@ A panel is split by problem: the table of gains is learned on one part, all rule
 each from the same recorded attempts in the same random orders. Tokens are all tokens, as the ledger counts them, and
 no total is passed. `hindsight` is no rule: it is told each test problem's own curve of vote accuracy against tokens and
 allocates offline by steepest gain, so it shows about how much there is to win (it may use no more attempts than are
-recorded, and sees averages over all orders). Intervals are paired bootstraps over problems, given the table.
+recorded, and sees averages over all orders). Intervals are paired, over problems, given the table.
 
 The mark, on every panel: the interval of gain minus uniform lies above 0 at one total at least, and below 0 at none.
 `posterior` is the gain rule without a table. Synthetic panels are made up; what is measured on them is no measurement
@@ -32,7 +32,7 @@ import numpy as np
 
 from equipment.marks import Marks
 from nlrl.benchmark.estimators import majority_at_k
-from nlrl.benchmark.intervals import Interval, mean_interval, paired_difference
+from nlrl.benchmark.intervals import GAIN, Interval, gain_interval, mean_interval
 from nlrl.benchmark.panels import import_panels
 from nlrl.benchmark.races import Race, read_races
 from nlrl.benchmark.synthetic_traces import WORLDS, world, write_traces
@@ -161,7 +161,7 @@ async def measure(title: str, train: Sequence[Problem], test: Sequence[Problem],
         bound = allocate(curves, total).right / len(test)
         share = {rule: o.spent.sum() / total for rule, o in found.items()}
         gaps = [
-            paired_difference(found[a].right, found[b].right)
+            gain_interval(found[a].right, found[b].right)
             for a, b in (("gain", "uniform"), ("elimination", "uniform"), ("gain", "elimination"))
         ]
         cells = "".join(f"{100 * found[r].right.mean():>7.1f}{f'({share[r]:.2f})':>6}" for r in RULES)
@@ -179,7 +179,7 @@ async def measure(title: str, train: Sequence[Problem], test: Sequence[Problem],
             }
         )
         rows[-1]["_gap"] = found["gain"].right - found["uniform"].right
-    over = mean_interval(np.mean([row.pop("_gap") for row in rows], axis=0))
+    over = mean_interval(np.mean([row.pop("_gap") for row in rows], axis=0), scale=GAIN)
     print(f"mean over the totals: gain - uniform {shown(over)}")
     return {"mean_gain_minus_uniform": points(over), "totals": rows}
 

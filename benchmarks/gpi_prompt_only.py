@@ -19,7 +19,7 @@ but the figures. Every way of improving gets the same budget of tokens, prompts 
                 the one with the highest score. Scores are public tests for code, else the model's own certainty; at
                 most 64 attempts, and for (total) on the first `--total-test` problems only, where that is less
 
-Accuracies are means over `--test-samples` draws a problem at temperature 0.8, with 95 % bootstrap intervals over
+Accuracies are means over `--test-samples` draws a problem at temperature 0.8, with 95 % intervals over
 problems, paired for differences. Everything sampled is kept in OUT/bank.sqlite: run it again to go on. The marks: the
 interval of gpi - none lies above zero in every domain, and that of gpi - random, where both were measured, in some
 domain: choosing and validating examples is worth more than showing any. `--quick` does it all on a scripted model that
@@ -45,7 +45,7 @@ from typing import Any
 import msgspec
 
 from equipment.marks import Marks
-from nlrl.benchmark.intervals import Interval, mean_interval, paired_difference
+from nlrl.benchmark.intervals import Interval, gain_interval, mean_interval
 from nlrl.compute import Bank
 from nlrl.compute.ledger import Ledger
 from nlrl.core import ANSWER_PHRASE, Budget, MissingExtra, Model, Problem, Request, Sampling, TaskType
@@ -269,7 +269,7 @@ def table(name: str, rows: Sequence[Row]) -> list[dict[str, Any]]:
 def gap(a: Row, b: Row) -> Interval:
     """a - b, on the problems that both have."""
     both = [p for p in a.values if p in b.values]
-    return paired_difference([a.values[p] for p in both], [b.values[p] for p in both])
+    return gain_interval([a.values[p] for p in both], [b.values[p] for p in both])
 
 
 def interval(value: Interval) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from equipment.marks import Marks
-from nlrl.benchmark import import_panels, paired_difference
+from nlrl.benchmark import gain_interval, import_panels
 from nlrl.benchmark.sweep import Point, sweep
 from nlrl.compute import Bank, ReplayModel
 from nlrl.core import Budget, Problem, Request, Sampling, TaskType, user
@@ -109,7 +109,7 @@ async def run(quick: bool, count: int, samples: int) -> int:
         row = points[i * len(BUDGETS) : (i + 1) * len(BUDGETS)]
         print(name.ljust(58) + "".join(f"{p.accuracy:>7.3f}{f'({p.tokens.mean():.0f})':>6}" for p in row))
     one, vote = points[len(BUDGETS) - 1], points[2 * len(BUDGETS) - 1]
-    gain = paired_difference(vote.right, one.right)
+    gain = gain_interval(vote.right, one.right)
     within = all((p.tokens <= p.budget.tokens).all() for p in points if p.budget.tokens is not None)
     print(f"\nvote over one attempt: {100 * gain.mean:+.1f} points [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]")
     result = {

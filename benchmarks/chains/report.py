@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from chains.arms import Outcome, Probes
 from chains.choice import PRICES, Chosen, Floats, Seed, Whole, quotient_intervals, ratio_intervals, ratios
 from equipment.marks import Marks
-from nlrl.benchmark.intervals import bootstrap
+from nlrl.benchmark.intervals import GAIN, mean_interval
 from nlrl.benchmark.plot import locator
 from nlrl.strategies import todays_name
 
@@ -140,7 +140,7 @@ def say_crossing(seeds: Sequence[Measured]) -> dict[str, float]:
         for n, vote, search in ((4, CROSSING[0], CROSSING[1]), (16, CROSSING[2], CROSSING[3])):
             cells = []
             for b in range(BINS):
-                (d,) = bootstrap((rows[search] - rows[vote])[bins == b][:, None])
+                d = mean_interval((rows[search] - rows[vote])[bins == b], scale=GAIN)
                 cells.append(f"{100 * d.mean:+.1f} [{100 * d.low:+.1f}, {100 * d.high:+.1f}]")
                 found[f"{label} n={n} bin {b + 1}"] = round(100 * d.mean, 1)
             print(f"{label:7} n={n:<3}" + "".join(f"{c:>24}" for c in cells))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nlrl.benchmark.config import RunConfig, read_config
     from nlrl.benchmark.estimators import best_of_k, majority_at_k, pass_at_k, weighted_at_k
-    from nlrl.benchmark.intervals import Interval, bootstrap, calibration_error, mean_interval, paired_difference
+    from nlrl.benchmark.intervals import Interval, calibration_error, gain_interval, intervals, mean_interval
     from nlrl.benchmark.panels import Imported, export_panels, import_panels
     from nlrl.benchmark.records import PANEL, Record, latest, read_records
     from nlrl.benchmark.run import Progress, Run, Standing, run_benchmark
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "config": ("RunConfig", "read_config"),
     "estimators": ("best_of_k", "majority_at_k", "pass_at_k", "weighted_at_k"),
-    "intervals": ("Interval", "bootstrap", "calibration_error", "mean_interval", "paired_difference"),
+    "intervals": ("Interval", "calibration_error", "gain_interval", "intervals", "mean_interval"),
     "panels": ("Imported", "export_panels", "import_panels"),
     "records": ("PANEL", "Record", "latest", "read_records"),
     "run": ("Progress", "Run", "Standing", "run_benchmark"),
@@ -36,8 +36,8 @@ _HOMES = {
 
 __all__ = [
     "Imported", "Interval", "PANEL", "Progress", "Record", "Run", "RunConfig", "Standing", "Summary", "best_of_k",
-    "bootstrap", "calibration_error", "export_panels", "fit_races", "fit_trace_weights", "import_panels", "latest",
-    "majority_at_k", "mean_interval", "paired_difference", "pass_at_k", "read_config", "read_records",
+    "calibration_error", "export_panels", "fit_races", "fit_trace_weights", "gain_interval", "import_panels",
+    "intervals", "latest", "majority_at_k", "mean_interval", "pass_at_k", "read_config", "read_records",
     "run_benchmark", "summarise", "weighted_at_k",
 ]  # fmt: skip
 

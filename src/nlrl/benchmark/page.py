@@ -17,7 +17,7 @@ from typing import Any
 
 from nlrl.benchmark.details import detail_scripts, in_script, problem_index
 from nlrl.benchmark.records import PANEL, Record
-from nlrl.benchmark.report import CURVE_NAMES, curve_notes, gain, percent, second_look
+from nlrl.benchmark.report import CURVE_NAMES, curve_notes, gain, interval_notes, percent, second_look
 from nlrl.benchmark.software import software_rows
 from nlrl.benchmark.summary import DomainSummary, PanelSummary, StrategySummary, Summary
 from nlrl.core import MissingExtra, Verdict
@@ -116,7 +116,7 @@ def _strategies(summary: Summary) -> str:
         return ""
     columns: dict[str, Callable[[StrategySummary], str]] = {
         "accuracy": lambda s: percent(s.accuracy),
-        "gain": lambda s: gain(s.gain),
+        "gain": gain,
         "tokens": lambda s: f"{s.tokens:,.0f}",
         "strict": lambda s: f"{100 * s.strict:.0f}",
         "unparsed": lambda s: f"{100 * s.unparsed:.0f}",
@@ -131,11 +131,9 @@ def _strategies(summary: Summary) -> str:
     groups = []
     for domain in summary.domains:
         rows = [(s.name, *(cell(s) for cell in used.values())) for s in domain.strategies]
-        better = [bool(s.gain and s.gain.low > 0) for s in domain.strategies]
+        better = [s.pays for s in domain.strategies]
         groups.append((f"{domain.name}, {domain.problems} problems", rows, better))
-    about = "In %, with 95 % bootstrap intervals over problems; tokens are means per problem, prompt included."
-    if "gain" in used:
-        about += f" Gain: points over {summary.one_sample}, paired by problem; * where the interval excludes zero."
+    about = " ".join(interval_notes(summary))
     about += f" {told}" if (told := second_look(summary)) else ""
     table = _table("What each strategy reached", ("strategy", *used), groups)
     return f'{table}<p class="soft">{escape(about)}</p>'

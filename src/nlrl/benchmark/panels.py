@@ -60,6 +60,7 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     constraints: tuple[dict[str, Any], ...] = ()
     aliases: tuple[str, ...] = ()
     source: str = ""
+    group: str = ""
     prompt_tokens: _Count = 0
 
 
@@ -135,6 +136,7 @@ def _problem(row: Row) -> Problem:
         constraints=row.constraints,
         aliases=row.aliases,
         source=row.source,
+        group=row.group,
         id="" if row.problem_id is None else str(row.problem_id),
     )
 
@@ -228,6 +230,7 @@ def _rows_of_run(path: Path) -> Iterator[Row]:
                 task_type=None if p.task_type is None else TaskType(p.task_type),
                 choices=p.choices,
                 source=p.source,
+                group=p.group,
                 prompt_tokens=max(a.prompt_tokens for a in attempts),
             )
 
@@ -261,6 +264,7 @@ def _rows_of_model(bank: Bank, model: str, problems: Sequence[Problem]) -> Itera
                 constraints=tuple(_plain(c) for c in problem.constraints),
                 aliases=problem.aliases,
                 source=problem.source,
+                group=problem.group,
                 prompt_tokens=max(draw.completion.prompt_tokens for draw in draws),
             )
 

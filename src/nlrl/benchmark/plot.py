@@ -86,6 +86,8 @@ def _draw(axes: Axes, domain: DomainSummary, styles: dict[str, tuple[str, str]],
             [tokens], [mean], yerr=[[mean - low], [high - mean]], fmt=marker, color=colour, ms=8, mec=ink, mew=0.8,
             ecolor=colour, elinewidth=1.4, capsize=3, label=drawable(s.name), zorder=3,
         )  # fmt: skip
+        if s.pays:
+            axes.annotate("*", (tokens, high), xytext=(0, 1), textcoords="offset points", ha="center", color=ink)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(locator(*axes.get_xlim()))
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
@@ -121,7 +123,9 @@ def _finish(figure: Figure, grid: Any, summary: Summary, theme: str, title: bool
     if title:
         run = summary.run
         about = f"{run.get('model_name', 'model')} on {run.get('data') or run.get('name', 'a benchmark')}"
-        what = "mean accuracy with 95 % bootstrap intervals over problems"
+        what = "mean accuracy with 95 % intervals"
+        if any(s.pays for d in summary.domains for s in d.strategies):
+            what += "; * more compute paid, by more than luck (one rule for the whole report)"
         figure.suptitle(f"{drawable(about[:110])}\n{what}", color=ink, fontsize=11)
     labels: dict[str, Any] = {}
     for axes in grid:

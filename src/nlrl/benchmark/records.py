@@ -23,7 +23,7 @@ Key = tuple[str, str]
 
 
 class ProblemRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The problem as asked. `domain` is what tables and plots group by."""
+    """The problem as asked. `domain` is what tables and plots group by, `group` the cluster that intervals go by."""
 
     id: str
     question: str
@@ -31,6 +31,7 @@ class ProblemRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     task_type: str | None = None
     source: str = ""
     choices: tuple[str, ...] = ()
+    group: str = ""
 
     @property
     def domain(self) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlrl.benchmark.config import RECORDS, read_config, write_summary
+from nlrl.benchmark.intervals import LEAST_GROUPS
 from nlrl.benchmark.records import latest, read_records
 from nlrl.benchmark.software import software_rows
 from nlrl.core import UnknownName
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from nlrl.benchmark.intervals import Interval
-    from nlrl.benchmark.summary import Summary
+    from nlrl.benchmark.summary import StrategySummary, Summary
 
+STAR_RULE = "* where it is no luck: at most 5 % of reports star any of their {} gains where none is (Holm 1979)."
 FORMATS = ("terminal", "png", "html")
 PNG, HTML = "report.png", "report.html"
 CURVE_NAMES = {
@@ -80,9 +82,7 @@ def tables(summary: Summary, *, width: int = 80) -> list[RenderableType]:
         parts.append(_strategies(summary, wide=width >= 110))
     if any(d.panel for d in summary.domains):
         parts.append(_curves(summary, wide=width >= 110))
-    notes = ["In %, with 95 % bootstrap intervals over problems. Tokens are means per problem, prompt included."]
-    if any(s.gain for d in summary.domains for s in d.strategies):
-        notes.append(f"gain: points over {summary.one_sample}, paired by problem; * where the interval excludes zero.")
+    notes = interval_notes(summary)
     if told := second_look(summary):
         notes.append(told)
     if any(d.panel for d in summary.domains):
@@ -114,7 +114,7 @@ def _strategies(summary: Summary, *, wide: bool) -> RenderableType:
         for s in domain.strategies:
             cells = {
                 "accuracy": percent(s.accuracy),
-                "gain": gain(s.gain),
+                "gain": gain(s),
                 "tokens": f"{s.tokens:,.0f}",
                 "strict": f"{100 * s.strict:.0f}",
                 "unparsed": f"{100 * s.unparsed:.0f}",
@@ -125,7 +125,7 @@ def _strategies(summary: Summary, *, wide: bool) -> RenderableType:
                 "failed": str(s.failed),
                 "unjudged": str(s.abstained),
             }
-            style = "green" if s.gain and s.gain.low > 0 else ""
+            style = "green" if s.pays else ""
             table.add_row(Padding(Text(s.name), (0, 0, 0, 2)), *(cells[name] for name in columns), style=style)
         table.add_section()
     return table
@@ -191,17 +191,40 @@ def second_look(summary: Summary) -> str:
     )
 
 
+def interval_notes(summary: Summary) -> list[str]:
+    """How the figures are meant: what the intervals are over, where there are none and why, what a star says."""
+    grouped = [d for d in summary.domains if d.clusters is not None]
+    over = "over groups of problems" if grouped else "over problems"
+    notes = [f"In %, with 95 % intervals {over}, each by itself. Tokens are means per problem, prompt included."]
+    for d in grouped:
+        if d.clusters is not None and d.clusters < LEAST_GROUPS:
+            notes.append(
+                f"No intervals for {d.name}: {d.problems} problems in {d.clusters} groups, and from fewer than "
+                f"{LEAST_GROUPS} nothing can be said of the next ones. Add problems of other groups."
+            )
+    gains = [s.gain for d in summary.domains for s in d.strategies if s.gain]
+    if gains:
+        notes.append(f"gain: points over {summary.one_sample}, paired by problem. {STAR_RULE.format(len(gains))}")
+    if summary.unjudged:
+        notes.append(f"Left out, because nothing on them could be judged: {summary.unjudged} of the problems.")
+    if any(s.abstained for d in summary.domains for s in d.strategies):
+        notes.append("unjudged: answers that the grader could not judge. They count as not right.")
+    return notes
+
+
 def percent(value: Interval) -> str:
-    """ "62.5 (50-75)", or a dash where there was nothing to average."""
+    """ "62.5 (50-75)", "62.5 (-)" without an interval, or a dash where there was nothing to average."""
     if math.isnan(value.mean):
         return "-"
     mean = f"{100 * value.mean:.1f}".replace("100.0", "100")
-    return f"{mean} ({100 * value.low:.0f}-{100 * value.high:.0f})"
+    return f"{mean} ({100 * value.low:.0f}-{100 * value.high:.0f})" if value.known else f"{mean} (-)"
 
 
-def gain(value: Interval | None) -> str:
-    """ "+12.5 (+4,+21)*"; the star marks an interval that excludes zero."""
+def gain(strategy: StrategySummary) -> str:
+    """ "+12.5 (+4,+21)*"; the star is explained by `STAR_RULE`."""
+    value = strategy.gain
     if value is None or math.isnan(value.mean):
         return ""
-    star = "*" if value.excludes_zero else " "
-    return f"{100 * value.mean:+.1f} ({100 * value.low:+.0f},{100 * value.high:+.0f}){star}"
+    star = "*" if strategy.sure else " "
+    ends = f"({100 * value.low:+.0f},{100 * value.high:+.0f})" if value.known else "(-)"
+    return f"{100 * value.mean:+.1f} {ends}{star}"

@@ -143,7 +143,13 @@ class Trials:
         return Record(
             row=row,
             problem=ProblemRecord(
-                problem.id, problem.question, problem.reference, problem.task_type, problem.source, problem.choices
+                problem.id,
+                problem.question,
+                problem.reference,
+                problem.task_type,
+                problem.source,
+                problem.choices,
+                problem.group,
             ),
             strategy=strategy,
             model=self.model.name,

@@ -68,7 +68,10 @@ class CodeTests:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One question. `id` is a hash of what is asked and how it is judged; `source` is for people only."""
+    """One question. `id` is a hash of what is asked and how it is judged; `source` is for people only.
+
+    group  names the cluster: problems that vary together (one exercise in variants, questions on one text)
+    """
 
     question: str
     reference: str | None = None
@@ -80,6 +83,7 @@ class Problem:
     aliases: tuple[str, ...] = ()  # other references that count as right
     source: str = ""
     id: str = field(default="", compare=False)
+    group: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if not self.id:
@@ -95,7 +99,7 @@ def blind(problem: Problem) -> Problem:
 
 
 def content_id(problem: Problem) -> str:
-    """16 hex digits of SHA-256 over everything but `source` and `id`."""
+    """16 hex digits of SHA-256 over everything but `source`, `group` and `id`."""
     tests = problem.tests
     content = [
         problem.question,

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nlrl.benchmark.config import given
-from nlrl.benchmark.intervals import Interval
+from nlrl.benchmark.intervals import LEAST_GROUPS, Interval, clusters_of
 from nlrl.compute import Bank, Compute
 from nlrl.compute.bill import DEFAULT_MAX_TOKENS
 from nlrl.core import Model, Problem, Sampling, Spend, UserError
@@ -265,9 +265,10 @@ def _decide(
         tasks=tuple(sorted({str(p.task_type) for p in problems if p.task_type})),
         confidence=fit_sureness(as_used(best)) if pays else None,
         expected=tuple(
-            Level(round(a.mean, 4), round(a.low, 4), round(a.high, 4), round(float(p.tokens.mean()), 1), p.cap, p.price)
+            Level(round(a.mean, 4), round(low, 4), round(high, 4), round(float(p.tokens.mean()), 1), p.cap, p.price)
             for p in (*best.by_cap, *best.by_price)
             for a in [p.accuracy]
+            for low, high in [(a.low, a.high) if a.known else (0.0, 1.0)]
         ),
         provenance=Provenance(
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -302,6 +303,12 @@ def _notes(plain: Cells, best: Validation, sizes: Sequence[int], settings: Setti
     if len(known) and float(known.mean()) in (0.0, 1.0):
         what = "right" if known.mean() else "wrong"
         notes.append(f"All attempts were {what}: on such problems no strategy can be told from another.")
+    groups = int(clusters_of(plain.groups).max()) + 1 if any(plain.groups) else len(plain.groups)
+    if any(plain.groups) and groups < LEAST_GROUPS:
+        notes.append(
+            f"No intervals: the problems come in {groups} groups, and from fewer than {LEAST_GROUPS} nothing can be "
+            "said of the next ones (files that need ends have 0 and 1). Add problems of other groups."
+        )
     judged = np.isfinite(plain.right[0]).mean()
     if judged < 1:
         notes.append(f"{1 - judged:.0%} of the problems could not be judged and count for tokens only.")

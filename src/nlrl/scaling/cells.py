@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nlrl.benchmark.intervals import Floats
+from nlrl.benchmark.intervals import Floats, Interval, mean_interval
 from nlrl.benchmark.trial import Grades
 from nlrl.compute import Bank, Compute
 from nlrl.compute.snapshot import Snapshot
@@ -58,6 +58,7 @@ class Cells:
     features   problems x FEATURES, of the probe; without a probe zeros
     pass_at_1  share right of the recorded attempts after those of the probe, NaN where none could be judged
     chain      completion tokens on the critical path
+    groups     the cluster of each problem, "" for one that stands alone
     """
 
     keys: tuple[tuple[str, int | None], ...]
@@ -67,6 +68,7 @@ class Cells:
     chain: Floats
     features: Floats
     pass_at_1: Floats
+    groups: tuple[str, ...] = ()
 
     def columns(self, chosen: NDArray[np.bool_] | Sequence[int]) -> Cells:
         """The table of some of the problems."""
@@ -79,7 +81,14 @@ class Cells:
             self.chain[:, pick],
             self.features[pick],
             self.pass_at_1[pick],
+            tuple(np.array(self.groups)[pick].tolist()) if self.groups else (),
         )
+
+
+def share_right(right: Floats, groups: Sequence[str]) -> Interval:
+    """How many of the problems that could be judged are right, by cluster where there are groups."""
+    known = np.isfinite(right)
+    return mean_interval(right[known], groups=[g for g, k in zip(groups, known, strict=True) if k] if groups else None)
 
 
 async def replay_cells(
@@ -121,7 +130,7 @@ async def replay_cells(
             if samples:
                 passed[column] = await row.pass_at_1(samples)
             on_problem(column + 1)
-    return Cells(keys, table[0], table[1], table[2], table[3], features, passed)
+    return Cells(keys, table[0], table[1], table[2], table[3], features, passed, tuple(p.group for p in problems))
 
 
 class _Row:

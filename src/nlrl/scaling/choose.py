@@ -12,9 +12,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from nlrl.benchmark.intervals import Floats, Interval, bootstrap, calibration_error, mean_interval
+from nlrl.benchmark.intervals import Floats, Interval, calibration_error, intervals, mean_interval
 from nlrl.scaling.auto import sureness_features
-from nlrl.scaling.cells import Cells
+from nlrl.scaling.cells import Cells, share_right
 from nlrl.scaling.difficulty import edges, place
 from nlrl.scaling.logistic import Logistic, fit_logistic, fit_staircase
 from nlrl.scaling.policy import Bin, Option, Policy, Sureness, best_option
@@ -139,11 +139,12 @@ class Picks:
     right: Floats
     tokens: Floats
     stated: Floats
+    groups: tuple[str, ...] = ()
 
     @property
     def accuracy(self) -> Interval:
-        """Share right, with its bootstrap interval over problems."""
-        return mean_interval(self.right[np.isfinite(self.right)])
+        """Share right, with its interval over problems."""
+        return share_right(self.right, self.groups)
 
 
 @dataclass(frozen=True)
@@ -181,8 +182,8 @@ def cross_validate(cells: Cells, settings: Settings, *, probed: bool, at: Sequen
     def picks(cap: int | None, price: float) -> Picks:
         rows = np.array([made[fold[i]].pick(chances[i], cap, price, cells.keys) for i in range(n)])
         here = np.arange(n)
-        tables = (t[rows, here] for t in (cells.right, cells.tokens, cells.stated))
-        return Picks(cap, price, rows, chances, *tables)
+        right, tokens, stated = (t[rows, here] for t in (cells.right, cells.tokens, cells.stated))
+        return Picks(cap, price, rows, chances, right, tokens, stated, cells.groups)
 
     return Validation(probed, [picks(cap, 0.0) for cap in settings.caps], [picks(None, price) for price in at])
 
@@ -191,7 +192,9 @@ def better(probed: Validation, plain: Validation) -> bool:
     """Whether choosing by difficulty pays: the paired interval of its worth over that of one choice for all problems
     lies above 0, every price counting the same."""
     gain = np.mean([_utility(a) - _utility(b) for a, b in zip(probed.by_price, plain.by_price, strict=True)], axis=0)
-    return mean_interval(gain[np.isfinite(gain)]).low > 0
+    known, groups = np.isfinite(gain), np.array(plain.by_price[0].groups)
+    # a mean over prices moves far less than an answer, so that its own spread says what is possible
+    return mean_interval(gain[known], scale=None, groups=groups[known].tolist() if len(groups) else None).low > 0
 
 
 def _utility(p: Picks) -> Floats:
@@ -268,8 +271,17 @@ def held_out_sureness(validation: Validation, fold: np.ndarray) -> Sure | None:
 
 
 def _part(p: Picks, chosen: np.ndarray) -> Picks:
-    tables = (t[chosen] for t in (p.rows, p.chances, p.right, p.tokens, p.stated))
-    return Picks(p.cap, p.price, *tables)
+    rows, chances, right, tokens, stated = (t[chosen] for t in (p.rows, p.chances, p.right, p.tokens, p.stated))
+    return Picks(
+        p.cap,
+        p.price,
+        rows,
+        chances,
+        right,
+        tokens,
+        stated,
+        tuple(np.array(p.groups)[chosen].tolist()) if p.groups else (),
+    )
 
 
 def make_bins(fitted: Fitted, cells: Cells) -> tuple[Bin, ...]:
@@ -283,7 +295,8 @@ def make_bins(fitted: Fitted, cells: Cells) -> tuple[Bin, ...]:
         known = cells.right[rows][:, here]
         # what the grader cannot judge counts as the mean of the rest
         filled = np.where(np.isfinite(known), known, _means(known)[:, None]).T
-        spread = bootstrap(filled, resamples=2000) if here.any() else [Interval(0.0, 0.0, 1.0)] * len(rows)
+        groups = np.array(cells.groups)[here].tolist() if cells.groups else None
+        spread = intervals(filled, groups=groups) if here.any() else [Interval(0.0, 0.0, 1.0)] * len(rows)
         made.append(
             Bin(
                 fitted.sizes[b],
@@ -294,8 +307,8 @@ def make_bins(fitted: Fitted, cells: Cells) -> tuple[Bin, ...]:
                         tokens=round(tokens, 1),
                         most=most,
                         accuracy=round(accuracy, 4),
-                        low=round(s.low, 4),
-                        high=round(s.high, 4),
+                        low=round(s.low, 4) if s.known else 0.0,  # too few groups to tell: it may be anything
+                        high=round(s.high, 4) if s.known else 1.0,
                         cap=cells.keys[row][1],
                     )
                     for (row, accuracy, tokens, most), s in zip(options, spread, strict=True)

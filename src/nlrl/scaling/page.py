@@ -34,7 +34,7 @@ def save_page(done: Calibration, path: Path) -> Path:
         lines = "".join("<tr>" + "".join(f"<td>{escape(v)}</td>" for v in row) + "</tr>" for row in rows)
         body.append(f"<h2>{escape(title)}</h2><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>")
     body.append(
-        '<p class="soft">Accuracies in %, with 95 % bootstrap intervals over problems. Tokens are means per problem: '
+        '<p class="soft">Accuracies in %, with 95 % intervals over problems. Tokens are means per problem: '
         "prompts, probes, attempts and verification. The policy's figures are two-fold cross-validated.</p>"
     )
     path.write_text(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nlrl.benchmark.intervals import bootstrap, reliability
+from nlrl.benchmark.intervals import Interval, reliability
 from nlrl.benchmark.plot import drawable, locator, matplotlib_parts
 from nlrl.scaling.calibrate import Calibration
-from nlrl.scaling.cells import Cells
+from nlrl.scaling.cells import Cells, share_right
 from nlrl.scaling.report import bins_of, confidences, family_rows
 
 if TYPE_CHECKING:
@@ -41,15 +42,19 @@ def save_png(done: Calibration, path: Path) -> Path:
     return path
 
 
-def _curve(axes: Axes, x: Any, table: Any, colour: str, marker: str, label: str, *, band: bool = False) -> None:
-    known = np.where(np.isfinite(table), table, 0.0)
-    spread = bootstrap(known.T, resamples=1000)
+def _curve(
+    axes: Axes, x: Any, spread: Sequence[Interval], colour: str, marker: str, label: str, *, band: bool = False
+) -> None:
     order = np.argsort(x)
     x, mean = np.asarray(x)[order], 100 * np.array([s.mean for s in spread])[order]
     axes.plot(x, mean, color=colour, marker=marker, ms=4, lw=2 if band else 1.2, label=label, zorder=3 if band else 2)
     if band:
         low, high = (100 * np.array([s[i] for s in spread])[order] for i in (1, 2))
         axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
+
+
+def _shares(cells: Cells, rows: Sequence[int]) -> list[Interval]:
+    return [share_right(cells.right[i], cells.groups) for i in rows]
 
 
 def _tokens_axis(axes: Axes) -> None:
@@ -63,12 +68,12 @@ def _tokens_axis(axes: Axes) -> None:
 
 def _draw_policy(axes: Axes, done: Calibration) -> None:
     for i, (family, rows) in enumerate(family_rows(done.plain).items()):
-        right, tokens = done.plain.right[rows], done.plain.tokens[rows].mean(axis=1)
-        _curve(axes, tokens, right, _COLOURS[i % 6], _MARKERS[i % 7], drawable(family))
+        tokens = done.plain.tokens[rows].mean(axis=1)
+        _curve(axes, tokens, _shares(done.plain, rows), _COLOURS[i % 6], _MARKERS[i % 7], drawable(family))
     picks = done.validation.by_price
     tokens = [float(p.tokens.mean()) for p in picks]
     label = "policy, on unseen problems"
-    _curve(axes, tokens, np.array([p.right for p in picks]), _OURS, "", label, band=True)
+    _curve(axes, tokens, [p.accuracy for p in picks], _OURS, "", label, band=True)
     _tokens_axis(axes)
     axes.set_ylabel("accuracy in %")
     axes.set_title("Accuracy against tokens (95 % band)")
@@ -80,10 +85,16 @@ def _draw_bins(grid: Any, done: Calibration, bins: np.ndarray) -> None:
     for b, axes in enumerate(grid):
         here = bins == b
         for i, (family, rows) in enumerate(family_rows(cells).items()):
-            table = cells.right[rows][:, here]
             if here.any():
-                tokens = cells.tokens[rows][:, here].mean(axis=1)
-                _curve(axes, tokens, table, _COLOURS[i % 6], _MARKERS[i % 7], drawable(family))
+                part = cells.columns(here)
+                _curve(
+                    axes,
+                    part.tokens[rows].mean(axis=1),
+                    _shares(part, rows),
+                    _COLOURS[i % 6],
+                    _MARKERS[i % 7],
+                    drawable(family),
+                )
         name = "easiest" if b == 0 else "hardest" if b == len(grid) - 1 else ""
         axes.set_title(f"bin {b + 1} {name} ({int(here.sum())} problems)".replace("  ", " "))
         axes.set_ylim(-3, 103)

@@ -34,7 +34,7 @@ class Option(msgspec.Struct, frozen=True, omit_defaults=True):
     most      the most tokens that any problem took
     cap       the budget in tokens it was measured under, None for no limit
     accuracy  share right in the bin, shrunk towards all problems where the bin is small
-    low, high 95 % bootstrap interval of the share right in the bin
+    low, high 95 % interval of the share right in the bin
     """
 
     strategy: str

@@ -5,11 +5,13 @@ from nlrl.strategies.registry import (
     get_strategy,
     parse_strategy,
     register_strategy,
+    selection_of,
     strategies,
     todays_name,
 )
 from nlrl.strategies.solve import solve
 
 __all__ = [
-    "StrategySpec", "get_strategy", "parse_strategy", "register_strategy", "solve", "strategies", "todays_name",
+    "StrategySpec", "get_strategy", "parse_strategy", "register_strategy", "selection_of", "solve", "strategies",
+    "todays_name",
 ]  # fmt: skip

@@ -6,11 +6,13 @@ from nlrl.compute import Compute
 from nlrl.core import Answer, Candidate, Problem, Stopped
 from nlrl.strategies.lead import leader_holds
 from nlrl.strategies.running_vote import RunningVote
+from nlrl.strategies.selection import selects
 from nlrl.strategies.voting import count_votes
 
 __all__ = ["adaptive_consistency", "leader_holds"]
 
 
+@selects("majority")
 async def adaptive_consistency(
     problem: Problem, compute: Compute, *, n: int = 16, threshold: float = 0.95, wave: int = 4
 ) -> Answer:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from nlrl.compute import Compute
 from nlrl.core import Answer, Problem, Sampling, Verifier
-from nlrl.strategies.selection import check_selection, select_answer
+from nlrl.strategies.selection import check_selection, select_answer, selects
 from nlrl.strategies.step_scores import check_aggregate, score_steps
 
 ALTERNATIVES = 5  # per token, for verifiers that read the model's confidence
 
 
+@selects("select")
 async def best_of_n(
     problem: Problem,
     compute: Compute,

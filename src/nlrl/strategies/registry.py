@@ -102,6 +102,21 @@ def _found(place: str) -> tuple[Strategy, dict[str, inspect.Parameter]]:
     return run, {n: p for n, p in inspect.signature(run).parameters.items() if p.kind is p.KEYWORD_ONLY}
 
 
+def selection_of(text: str) -> str | None:
+    """How the strategy chooses among all its attempts, one of `selection.SELECTIONS`; None where it has other ways.
+
+    >>> selection_of("best_of_n(n=8, select=best)")
+    'best'
+    """
+    try:
+        run = get_strategy(text)
+    except UserError:  # of a run by another version, or a caller's own
+        return None
+    rule: str = getattr(run.func, "selects", "")  # type: ignore[attr-defined]
+    known = inspect.signature(run).parameters
+    return known[rule].default if rule in known else rule or None
+
+
 def todays_name(text: str) -> str:
     """What tables call a strategy: an old spelling under the name it has today, anything else as it is.
 

@@ -8,13 +8,16 @@ majority  the most common answer, whatever the scores
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from nlrl.core import Candidate, Problem, UnknownName
 from nlrl.strategies.voting import count_votes
 
 SELECTIONS = ("weighted", "best", "majority")
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,19 @@ class Selection:
         if self.best is None or (self.share is None and not worth(self.best)):
             return self.share
         return min(1.0 if self.share is None else self.share, worth(self.best))
+
+
+def selects(rule: str) -> Callable[[_Method], _Method]:
+    """Declares by which of SELECTIONS a strategy chooses among all its attempts, or the parameter that names it.
+
+    Read through `selection_of` by who counts ties. Searches, which choose among some of theirs, declare nothing.
+    """
+
+    def declare(strategy: _Method) -> _Method:
+        strategy.selects = rule  # type: ignore[attr-defined]
+        return strategy
+
+    return declare
 
 
 def check_selection(select: str, allowed: Sequence[str] = SELECTIONS) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from nlrl.compute import Compute
 from nlrl.core import Answer, Problem
+from nlrl.strategies.selection import selects
 from nlrl.strategies.voting import count_votes
 
 
+@selects("majority")
 async def self_consistency(problem: Problem, compute: Compute, *, n: int = 8) -> Answer:
     """Draw n independent attempts and take the answer that most of them reach.
 

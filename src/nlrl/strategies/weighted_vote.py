@@ -5,8 +5,10 @@ from __future__ import annotations
 from nlrl.compute import Compute
 from nlrl.core import Answer, Problem
 from nlrl.strategies.best_of_n import best_of_n
+from nlrl.strategies.selection import selects
 
 
+@selects("weighted")
 async def weighted_vote(
     problem: Problem, compute: Compute, *, n: int = 8, aggregate: str = "last", verifier: str = "default"
 ) -> Answer:

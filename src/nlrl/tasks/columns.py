@@ -41,6 +41,7 @@ NAMES: dict[str, str] = {
     "setup": "setup",
     "constraints": "constraints",
     "kind": "task_type",
+    "group": "group",
 }
 # Columns that hold the answer as a letter or a number of an option, if there are options: a text is looked for later.
 KEYS = "answer_key correct_option correct_choice answer_index answer_idx correct_index cop label"

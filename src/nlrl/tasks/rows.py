@@ -136,6 +136,8 @@ class Reader:
         row = Row(_unnested(fields), self.chosen)
         shape = next((read for names, read in SHAPES if row.has(*names)), None)
         problem = shape(row, source) if shape and not self.chosen else self._general(row, source)
+        if (group := row.take("group")) is not None:
+            problem = replace(problem, group=str(group))
         for role, column in row.taken.items():
             self._taken.setdefault(role, Counter())[column] += 1
         self._read |= row.read

@@ -16,7 +16,8 @@ import pytest
 from nlrl.benchmark.config import RECORDS
 from nlrl.benchmark.details import detail_scripts
 from nlrl.benchmark.page import page
-from nlrl.benchmark.records import ProblemRecord, Record, encode
+from nlrl.benchmark.plot import picture
+from nlrl.benchmark.records import AnswerRecord, Attempt, ProblemRecord, Record, SpendRecord, UsageRecord, encode
 from nlrl.benchmark.report import report, tables
 from nlrl.benchmark.summary import summarise
 from nlrl.core import DataError, UnknownName, UserError
@@ -35,7 +36,7 @@ def _printed(summary, width: int) -> str:
 def test_the_table_fits_and_says_what_is_what(make_records, width):
     text = _printed(summarise(make_records(12)), width)
     assert max(map(len, text.splitlines())) <= width
-    for said in ("self_consistency(n=8)", "accuracy", "pass@k", "oracle", "coding (4)", "95 % bootstrap"):
+    for said in ("self_consistency(n=8)", "accuracy", "pass@k", "oracle", "coding (4)", "95 % intervals", "Holm"):
         assert said in text
     assert "…" not in text
 
@@ -48,6 +49,88 @@ def test_the_report_says_what_weighs_the_votes(make_records, verifier, told):
     text = _printed(summarise(make_records(12), {"verifier": verifier}), 200)
     assert "weighted vote@k" in text
     assert told in text
+
+
+def _right(row: int, right: bool, strategy: str, group: str = "") -> Record:
+    word = "right" if right else "wrong"
+    attempts = (Attempt("s0", "x", "x", True, word, tokens=5, prompt_tokens=3),)
+    usage = UsageRecord(SpendRecord(1, 3, 0, 5))
+    answer = AnswerRecord("x", "x", None, "s0", verdict=word)
+    problem = ProblemRecord(f"id{row}", "?", "4", "math", group=group)
+    return Record(row, problem, strategy, "m", attempts=attempts, answer=answer, usage=usage)
+
+
+def _run_of(wins: dict[str, int], clusters: int = 0) -> list[Record]:
+    rows = [(row, f"g{row % clusters}" if clusters else "") for row in range(30)]
+    return [_right(row, row < won, name, group) for row, group in rows for name, won in {"direct": 0, **wins}.items()]
+
+
+def _figure_texts(summary, monkeypatch) -> list[str]:
+    """All words of the picture, the stars at its points included."""
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+    drawn: list[str] = []
+    kept = Figure.savefig
+
+    def savefig(figure, *arguments, **named):
+        drawn.extend(t.get_text() for t in figure.findobj(Text))
+        return kept(figure, *arguments, **named)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    picture(summary, summary.domains)
+    return drawn
+
+
+@pytest.mark.parametrize(("wins", "stars"), [({"lucky": 2}, 0), ({"much": 15}, 1), ({"much": 15, "more": 20}, 2)])
+def test_table_page_and_picture_star_the_same_and_say_by_which_rule(wins, stars, monkeypatch):
+    records = _run_of(wins)
+    summary = summarise(records)
+    assert sum(s.pays for s in summary.domains[0].strategies) == stars
+    table, html = _printed(summary, 140), page(summary, records)
+    assert len(re.findall(r"\)\*", table)) == len(re.findall(r"\)\*", html)) == stars
+    assert html.count('class="gain"') == stars
+    rule = f"at most 5 % of reports star any of their {len(wins)} gains where none is"
+    assert rule in " ".join(table.split()) and rule in html
+    words = _figure_texts(summary, monkeypatch)
+    assert words.count("*") == stars
+    assert any("one rule for the whole report" in w for w in words) == bool(stars)
+
+
+def test_a_sure_loss_is_starred_and_not_marked_as_gain():
+    records = [_right(row, name == "direct", name) for row in range(30) for name in ("direct", "worse")]
+    summary = summarise(records)
+    assert re.search(r"-100.0 \(.*\)\*", _printed(summary, 140))
+    assert 'class="gain"' not in page(summary, records)
+
+
+def test_too_few_groups_have_no_interval_and_the_reason_is_said():
+    records = _run_of({"much": 15}, clusters=5)
+    summary = summarise(records)
+    reason = "No intervals for all: 30 problems in 5 groups"
+    table, html = " ".join(_printed(summary, 140).split()), page(summary, records)
+    assert reason in table and reason in html
+    assert "50.0 (-)" in table and "+50.0 (-)" in table
+    assert "nan" not in table and "nan" not in html.split("<section")[1].lower().replace("finance", "")
+    assert "over groups of problems" in table
+    enough = " ".join(_printed(summarise(_run_of({"much": 15}, clusters=10)), 140).split())
+    assert "No intervals" not in enough and "over groups of problems" in enough
+    assert "over problems" in " ".join(_printed(summarise(_run_of({"much": 15})), 140).split())
+
+
+def test_what_could_not_be_judged_is_said():
+    records = [_right(0, True, "direct"), _right(1, True, "other")]
+    vague = msgspec.structs.replace(
+        records[0],
+        row=2,
+        problem=ProblemRecord("id2", "?", None, "math"),
+        attempts=(),
+        answer=AnswerRecord("x", "x", verdict="abstain"),
+    )
+    text = " ".join(_printed(summarise([*records, vague]), 140).split())
+    assert "Left out, because nothing on them could be judged: 1 of the problems." in text
+    assert "They count as not right." in text
+    assert "unjudged" not in _printed(summarise(records), 140)
 
 
 def test_all_formats_are_written(make_run, tmp_path):

@@ -75,7 +75,8 @@ def test_gain_is_paired_with_the_mean_attempt_of_the_panel():
         records += [_panel(row, "rwww"), _answered(row, "right", "self_consistency(n=4)")]
     summary = summarise(records)
     (voted,) = summary.domains[0].strategies
-    assert voted.gain == (0.75, 0.75, 0.75)  # the same on every problem: no spread
+    assert voted.gain is not None and voted.gain.mean == 0.75
+    assert voted.gain.low < 0.6 and voted.gain.high <= 1  # the same on every problem, and yet there might be others
     assert summary.one_sample == "the mean attempt of the panel"
 
 
@@ -158,3 +159,89 @@ def test_a_vote_weighted_by_scores_is_shown_under_that_name():
     records = [_answered(0, "right", "best_of_n(n=2)"), _answered(0, "right", "best_of_n(n=2, select=best)")]
     names = [s.name for s in summarise(records).domains[0].strategies]
     assert names == ["weighted_vote(n=2)", "best_of_n(n=2, select=best)"]
+
+
+def _against(gains: dict[str, int], n: int = 30, group=lambda row: "") -> list[Record]:
+    """`direct` wrong everywhere; each strategy right on so many problems, and failing on none."""
+    records = []
+    for row in range(n):
+        for name, won in {"direct": 0, **gains}.items():
+            made = _answered(row, "right" if row < won else "wrong", name)
+            records.append(msgspec.structs.replace(made, problem=_grouped(made.problem, group(row))))
+    return records
+
+
+def _grouped(problem: ProblemRecord, group: str) -> ProblemRecord:
+    return msgspec.structs.replace(problem, group=group)
+
+
+def test_a_strategy_pays_by_more_than_luck_not_by_its_mean():
+    rows = {s.name: s for s in summarise(_against({"a little": 2, "much": 15})).domains[0].strategies}
+    assert rows["a little"].gain.mean > 0 and not rows["a little"].pays
+    assert rows["much"].pays and rows["much"].sure and rows["much"].gain.low > 0
+    assert not rows["direct"].pays and rows["direct"].chance is None
+
+
+def test_harm_is_sure_and_does_not_pay():
+    records = [_answered(row, "right") for row in range(30)] + [_answered(row, "wrong", "worse") for row in range(30)]
+    worse = summarise(records).domains[0].strategies[1]
+    assert worse.sure and not worse.pays
+
+
+def test_what_pays_alone_need_not_pay_among_many():
+    """One rule for the whole report: 6 problems of 30 are beyond luck for one strategy, not for one of twenty."""
+    (_, alone) = summarise(_against({"s0": 6})).domains[0].strategies
+    assert alone.pays and alone.chance is not None and 0.05 / 20 < alone.chance < 0.05
+    among = summarise(_against({"s0": 6} | {f"s{i}": 0 for i in range(1, 20)})).domains[0].strategies
+    lucky = next(s for s in among if s.name == "s0")
+    assert lucky.gain == alone.gain and lucky.chance == alone.chance
+    assert lucky.gain.excludes_zero and not lucky.pays
+
+
+def test_the_rule_is_over_all_tables_of_a_report():
+    records = _against({"s0": 5})
+    for i, domain in enumerate(("coding", "logic")):
+        rows = range(30 + 30 * i, 60 + 30 * i)
+        records += [_answered(row, "wrong", name, domain=domain) for row in rows for name in ("direct", "s0")]
+    summary = summarise(records)
+    assert [d.name for d in summary.domains] == ["all", "math", "coding", "logic"]
+    chances = [s.chance for d in summary.domains for s in d.strategies if s.chance is not None]
+    assert len(chances) == 4
+    assert 0.05 / 4 < min(chances) < 0.05
+    assert not any(s.pays for d in summary.domains for s in d.strategies)
+
+
+def test_intervals_go_by_group_and_few_groups_have_none():
+    alone = summarise(_against({"s0": 10})).domains[0]
+    assert alone.clusters is None
+    many = summarise(_against({"s0": 10}, group=lambda row: f"g{row // 3}")).domains[0]
+    assert many.clusters == 10
+    assert many.strategies[1].gain.mean == alone.strategies[1].gain.mean
+    assert many.strategies[1].gain.high - many.strategies[1].gain.low > 0.05 + (
+        alone.strategies[1].gain.high - alone.strategies[1].gain.low
+    )
+    assert many.strategies[1].accuracy.low < alone.strategies[1].accuracy.low
+    few = summarise(_against({"s0": 30}, group=lambda row: f"g{row % 7}")).domains[0]
+    assert few.clusters == 7
+    assert few.strategies[1].accuracy.mean == 1.0
+    assert not few.strategies[1].accuracy.known and not few.strategies[1].gain.known
+    assert not few.strategies[1].pays and few.strategies[1].chance == 1.0
+
+
+def test_curves_go_by_group_too():
+    panels = [_panel(row, "rrww" if row % 2 else "rrrr") for row in range(32)]
+    apart = summarise(panels).domains[0].panel
+    pairs = [msgspec.structs.replace(p, problem=_grouped(p.problem, f"g{p.row // 4}")) for p in panels]
+    grouped = summarise(pairs).domains[0].panel
+    assert apart is not None and grouped is not None
+    assert grouped.accuracy.mean == apart.accuracy.mean
+    assert grouped.accuracy.low != apart.accuracy.low
+    assert grouped.curves["majority"][0].low != apart.curves["majority"][0].low
+
+
+def test_a_panel_without_a_verdict_is_no_one_sample():
+    records = [_panel(0, "aaaa"), _panel(1, "rwww"), _answered(0, "abstain", "b"), _answered(1, "right", "b")]
+    summary = summarise(records)
+    assert summary.unjudged == 1
+    (only,) = summary.domains[0].strategies
+    assert only.gain is not None and only.gain.mean == 0.75

@@ -20,7 +20,7 @@ def curve(lines: Sequence[dict[str, Any]]) -> list[tuple[int, Interval, int]]:
         returns = [run[-1] for run in so_far if run]
         if returns:
             values = [sum(r) / len(r) for r in returns] if len(returns) > 1 else returns[0]
-            points.append((number, mean_interval(values), len(returns)))
+            points.append((number, mean_interval(values, scale=None), len(returns)))
     return points
 
 

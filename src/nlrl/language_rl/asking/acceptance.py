@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
-from nlrl.benchmark.intervals import paired_difference
+from nlrl.benchmark.intervals import gain_interval
 
 _EXACT, _FLIPS = 12, 20_000
 
@@ -19,7 +19,7 @@ _EXACT, _FLIPS = 12, 20_000
 class Comparison(msgspec.Struct, frozen=True):
     """A candidate beside another policy on the same problems.
 
-    difference, low, high  mean of the paired differences, with its 95 % bootstrap interval
+    difference, low, high  mean of the paired differences, with its 95 % interval
     wins, losses           problems where the candidate is better, and worse
     p                      of the one-sided flip test of "not better"
     """
@@ -42,7 +42,7 @@ def compare(candidate: Mapping[str, float], other: Mapping[str, float]) -> Compa
         return None
     a, b = [candidate[p] for p in both], [other[p] for p in both]
     wins, losses = sum(x > y for x, y in zip(a, b, strict=True)), sum(x < y for x, y in zip(a, b, strict=True))
-    gap = paired_difference(a, b, resamples=2000)
+    gap = gain_interval(a, b)
     p = flip_test([x - y for x, y in zip(a, b, strict=True)])
     return Comparison(len(both), sum(a) / len(a), sum(b) / len(b), gap.mean, gap.low, gap.high, wins, losses, p)
 

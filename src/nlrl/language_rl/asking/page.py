@@ -68,7 +68,7 @@ def _table(runs: Sequence[Sequence[Entry]]) -> str:
     return (
         '<div class="scroll" role="region" tabindex="0" aria-label="Iterations"><table><thead><tr>'
         f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-        '<p class="soft">With 95 % bootstrap intervals: over validation problems, or over several runs. '
+        '<p class="soft">With 95 % intervals: over validation problems, or over several runs. '
         "They are the figures that candidates were chosen by, which flatters: judge the policy on other problems.</p>"
     )
 
