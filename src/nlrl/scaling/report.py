@@ -14,7 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
-from nlrl.benchmark.intervals import LEAST_GROUPS, Floats, Interval, clusters_of
+from nlrl.benchmark.intervals import (
+    LEAST_GROUPS,
+    Floats,
+    Interval,
+    beyond_luck,
+    clusters_of,
+    gain_chance,
+    gain_interval,
+)
 from nlrl.core import MissingExtra, UserError
 from nlrl.scaling.calibrate import Calibration, same_tokens
 from nlrl.scaling.cells import Cells, share_right
@@ -242,25 +250,29 @@ def tables(done: Calibration) -> list[tuple[str, list[str], list[list[str]]]]:
 
 def beside_fixed(done: Calibration) -> list[list[str]]:
     """At each price of tokens: the strategy that was best on the other half of the problems, whatever the difficulty,
-    beside the choice by difficulty on the same problems. Empty where no probe was tried, so that there is no choice."""
+    beside the choice by difficulty on the same problems. A tie is what is not beyond luck, of all rows together. Empty
+    where no probe was tried, so that there is no choice."""
     by = {v.probed: v for v in (done.validation, done.other)}
     if len(by) < 2:
         return []
-    rows: list[list[str]] = []
-    for fixed, ours in sorted(
-        zip(by[False].by_price, by[True].by_price, strict=True), key=lambda pair: pair[0].tokens.mean()
-    ):
-        names = dict.fromkeys(todays_name(done.plain.keys[row][0]) for row in fixed.rows)
+    pairs = sorted(zip(by[False].by_price, by[True].by_price, strict=True), key=lambda pair: pair[0].tokens.mean())
+    gains, chances = [], []
+    for fixed, ours in pairs:
         known = np.isfinite(ours.right) & np.isfinite(fixed.right)
-        gain = mean_interval(ours.right[known] - fixed.right[known])
-        tie = " (a tie)" if gain.low <= 0 <= gain.high else ""
+        groups = np.array(ours.groups)[known].tolist() if ours.groups else None
+        gains.append(gain_interval(ours.right[known], fixed.right[known], groups=groups))
+        chances.append(gain_chance(ours.right[known], fixed.right[known], groups=groups))
+    rows: list[list[str]] = []
+    for (fixed, ours), gain, sure in zip(pairs, gains, beyond_luck(chances), strict=True):
+        names = dict.fromkeys(todays_name(done.plain.keys[row][0]) for row in fixed.rows)
+        ends = f"[{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]" if gain.known else "(-)"
         line = [
             " or ".join(names),
             _percent(fixed.accuracy),
             f"{fixed.tokens.mean():,.0f}",
             _percent(ours.accuracy),
             f"{ours.tokens.mean():,.0f}",
-            f"{100 * gain.mean:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]{tie}",
+            f"{100 * gain.mean:+.1f} {ends}" + ("" if sure else " (a tie)"),
         ]
         if not rows or rows[-1][1:] != line:
             rows.append([f"{fixed.price:.3g}", *line])
