@@ -50,6 +50,8 @@ def _shared(record: Record) -> float | None:
     place = next((i for i, a in enumerate(attempts) if record.answer and a.id == record.answer.chosen), None)
     if select is None or place is None or len(record.classes) != n:
         return None
+    if record.answer is None or attempts[place].verdict != record.answer.verdict:
+        return None  # it made something else of the attempt
     right = [a.verdict == Verdict.RIGHT for a in attempts]
     weights = [1.0] * n if select == "majority" else [a.score or 0.0 for a in attempts]
     if select == "best":

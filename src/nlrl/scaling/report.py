@@ -161,7 +161,7 @@ def _write_cells(done: Calibration, path: Path, parameters: int | None) -> None:
             for b in (None, *range(count)):
                 here = np.ones(len(bins), dtype=bool) if b is None else bins == b
                 for i, (name, cap) in enumerate(cells.keys):
-                    spread = share_right(cells.right[i, here], np.array(cells.groups)[here].tolist())
+                    spread = share_right(cells.right[i, here], cells.columns(here).groups)
                     tokens = float(cells.tokens[i, here].mean())
                     # 2 per parameter and token: prompts that the bank recorded as shared are charged once already
                     flops = "" if parameters is None else f"{2 * parameters * tokens:.4g}"
