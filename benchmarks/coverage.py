@@ -22,15 +22,14 @@ Pearson, and coverage beside that of the percentile bootstrap, which these inter
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
+from equipment.marks import Marks
 from nlrl.benchmark.intervals import GAIN, SHARE, Floats, Scale, intervals
 from nlrl.benchmark.records import PANEL, AnswerRecord, Attempt, ProblemRecord, Record
 from nlrl.benchmark.summary import summarise
@@ -302,7 +301,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="few cells and draws; decides no mark but on plain 0/1")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    start = time.perf_counter()
+    marks = Marks("coverage", arguments.quick)
     times, reports = (100, 5) if arguments.quick else (2000, 400)
     ns = (12, 50) if arguments.quick else NS
     print("kind                            n   least at p     mean  width  Wilson  exact  percentile bootstrap")
@@ -322,23 +321,21 @@ def main() -> int:
         shares.append(share)
         print(f"{world}, accuracy {p:g}".ljust(52) + f"{n:6}{100 * share:11.1f} %{100 * alone:16.1f} %", flush=True)
     missed = [f"{r.kind}, n={r.n}: least {min(r.coverage):.3f}, mean {r.mean:.3f}" for r in rows if not r.met]
-    counted = [r for r in rows if not arguments.quick or r.kind == "accuracy, 0/1"]
-    met = all(r.met for r in counted) and silent and (arguments.quick or max(shares) <= USELESS)
     for line in () if arguments.quick else missed:
         print(f"outside: {line}")
-    result = {
-        "met": met,
-        "quick": arguments.quick,
-        "least_coverage": round(min(min(r.coverage) for r in rows), 4),
-        "mean_coverage": [round(min(r.mean for r in rows), 4), round(max(r.mean for r in rows), 4)],
-        "rows": len(rows),
-        "too_low": sum(min(r.coverage) < LEAST or r.mean < BAND[0] for r in rows),
-        "too_wide": sum(r.mean > BAND[1] for r in rows),
-        "useless_said_to_pay": round(max(shares), 4),
-        "seconds": round(time.perf_counter() - start, 1),
-    }
-    print("RESULT " + json.dumps(result))
-    return 0 if met else 1
+    counted = [r for r in rows if not arguments.quick or r.kind == "accuracy, 0/1"]
+    marks.exact("least coverage of a cell", min(min(r.coverage) for r in counted), at_least=LEAST)
+    marks.exact("least mean coverage over p", min(r.mean for r in counted), at_least=BAND[0])
+    marks.exact("largest mean coverage over p", max(r.mean for r in counted), at_most=BAND[1])
+    marks.exact("seven clusters have no interval", silent)
+    if not arguments.quick:
+        marks.exact("reports that say useless strategies pay", max(shares), at_most=USELESS)
+    return marks.result(
+        rows=len(rows),
+        too_low=sum(min(r.coverage) < LEAST or r.mean < BAND[0] for r in rows),
+        too_wide=sum(r.mean > BAND[1] for r in rows),
+        useless_said_to_pay=round(max(shares), 4),
+    )
 
 
 def shown(row: Row) -> Row:

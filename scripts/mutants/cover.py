@@ -11,7 +11,6 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from coverage import CoverageData
-
 from faults import ROOMS, Fault
 
 HERE = Path(__file__).resolve().parent
