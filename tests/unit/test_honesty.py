@@ -13,7 +13,19 @@ from nlrl.benchmark import PANEL, RunConfig, latest, read_records, run_benchmark
 from nlrl.benchmark.records import Failure, ProblemRecord, Record, SpendRecord, UsageRecord
 from nlrl.benchmark.summary import summarise
 from nlrl.compute import Bank, Compute
-from nlrl.core import Answer, CodeTests, Phase, Problem, Sampling, SandboxUnavailable, TaskType, Verdict, blind
+from nlrl.core import (
+    Answer,
+    Budget,
+    CodeTests,
+    Phase,
+    Problem,
+    Sampling,
+    SandboxUnavailable,
+    Stopped,
+    TaskType,
+    Verdict,
+    blind,
+)
 from nlrl.models.scripted import ScriptedModel
 from nlrl.rewards.judge import LLMJudge
 from nlrl.rewards.reference import ReferenceVerifier
@@ -306,6 +318,20 @@ def test_what_a_judge_asks_is_charged(own):
     assert answer.usage.phases[Phase.VERIFY].calls == (other.calls if own else model.calls - 3) == 3
     assert answer.usage.phases[Phase.VERIFY].tokens > 0
     assert answer.usage.total.calls == compute.ledger.paid.calls == model.calls + other.calls
+
+
+VOTES = ("self_consistency", "weighted_vote", "best_of_n", "adaptive_consistency", "early_stopping")
+
+
+@pytest.mark.parametrize("name", VOTES)
+def test_one_vote_of_four_is_no_certainty(name):
+    def of(calls):
+        same = ScriptedModel(["Final Answer: 42"], cycle=True)
+        return asyncio.run(solve(f"{name}(n=4)", SUM, Compute(same, budget=Budget(calls=calls))))
+
+    assert (of(1).value, of(1).confidence, of(1).stopped) == ("42", None, Stopped.CALLS)
+    assert "1 of 4 attempts fitted the budget." in of(1).notes
+    assert of(8).confidence is not None and not any("fitted" in note for note in of(8).notes)
 
 
 def test_an_answer_says_what_it_cost():

@@ -16,6 +16,7 @@ from nlrl.rewards import extract_answer
 from nlrl.rewards._tricks import trick
 from nlrl.rewards.choices import denied, match_choice
 from nlrl.rewards.forms.unit_table import TABLE
+from nlrl.rewards.second_look import decoys_of
 
 DATA = Path(__file__).parents[2] / "data"
 WORDS = json.loads((DATA / "vocabulary.json").read_text("utf-8"))
@@ -49,6 +50,25 @@ def test_every_unit_is_what_it_was() -> None:
     kept = json.loads((DATA / "units.json").read_text("utf-8"))
     assert {name: [dimensions, str(factor)] for name, (dimensions, factor) in TABLE.items()} == kept
     assert Fraction(kept["mile"][1]) == Fraction("1609.344") and kept["week"] == [{"s": 1}, "604800"]
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer", "n", "decoys"),
+    [
+        ("1984", "1985", 2, ["1986", "1994"]),  # one digit, the last first
+        ("-7", "7", 2, ["-4"]),
+        ("9", "8", 1, ["1"]),  # no leading nought
+        ("Mary Shelley", "Byron", 3, ["Mary Walrus", "Copper Shelley", "Mary Copper"]),
+        ("yes it is", "no", 1, ["oxygen it is"]),
+        ("x", "y", 2, ["x + 1", "x - 1"]),
+        (r"\pi/2", "1", 2, [r"\pi/6"]),
+    ],
+)
+def test_decoys_are_the_reference_with_one_thing_changed(
+    reference: str, answer: str, n: int, decoys: list[str]
+) -> None:
+    question = {"1984": "When?", "Mary Shelley": "Who?"}.get(reference, "?")
+    assert decoys_of(reference, answer, question, n) == decoys
 
 
 def test_no_heading_is_an_answer() -> None:
