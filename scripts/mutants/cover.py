@@ -43,7 +43,8 @@ class Cover:
 
         First a few fast ones of the files that run the statement most; then the others that run it, the fastest
         first, and behind them such as run something of the file: a value that is made on import, or kept by a cache,
-        is used by tests that do not run its line. As many as fit into `limit_s` seconds.
+        is used by tests that do not run its line. Where nobody runs it but the import, all tests of the room are
+        tried. As many as fit into `limit_s` seconds.
         """
         lines = self.lines(fault.path)
         span = range(fault.first_line, fault.last_line + 1)
@@ -51,18 +52,21 @@ class Cover:
             return [], []
         direct = set().union(*(lines.get(n, set()) for n in span))
         touched = Counter(test for who in lines.values() for test in who)
+        room = f"tests/unit/{fault.path.parts[0]}/"
+        # what runs on import belongs to no test: then all tests of the room may see it, whatever lines they run
+        near = direct or touched.keys() | {t for t in self.seconds if t.startswith(room)}
         few: dict[str, list[str]] = defaultdict(list)
-        for test in sorted(direct or touched, key=lambda t: (self.seconds[t], t)):
+        for test in sorted(near, key=lambda t: (self.seconds[t], t)):
             if len(few[_file(test)]) < FEW_TESTS and self.seconds[test] < FEW_S:
                 few[_file(test)].append(test)
         # the tests of the room itself, and of those the file that runs most of this one, say most about it
-        room = f"tests/unit/{fault.path.parts[0]}/"
         close = sorted(few, key=lambda name: (room not in name, -max(map(touched.__getitem__, few[name]), default=0)))
         close = close[:FEW_FILES]
         first = [test for name in close for test in few[name]]
         order = sorted(direct - set(first), key=lambda t: (self.seconds[t], t))
         order += sorted(
-            set(touched) - direct - set(first), key=lambda t: (room not in t, -touched[t], self.seconds[t], t)
+            (near | touched.keys()) - direct - set(first),
+            key=lambda t: (room not in t, -touched[t], self.seconds[t], t),
         )
         then, total = [], self.expected_s(first)
         for test in (t for t in order if self.seconds[t] < math.inf):
