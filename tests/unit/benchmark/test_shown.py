@@ -316,6 +316,11 @@ def test_the_page_shows_every_figure_that_there_is():
     )
 
 
+def test_a_run_of_which_nothing_is_recorded_shows_no_table():
+    text = page(summarise([], {"name": "empty"}), [])
+    assert "<table" not in text and 'id="figures">Figures</h2>\n\n' in text
+
+
 def test_what_a_second_look_gave_and_cost():
     assert second_look(summarise(a_run())) == ""
     records = [

@@ -64,7 +64,7 @@ UNSET = {
     CodeTests: {"public": (), "entry_point": None, "setup": "", "prelude": ""},
     Problem: {
         "reference": None, "task_type": None, "choices": (), "context": "", "tests": None, "constraints": (),
-        "aliases": (), "source": "", "id": "",
+        "aliases": (), "source": "", "group": "", "id": "",
     },
     Score: {"verdict": Verdict.ABSTAIN, "steps": (), "reason": "", "by": ""},
     Candidate: {"answer": None, "score": None, "parents": (), "path_tokens": 0, "probes": ()},
@@ -155,6 +155,7 @@ def test_another_question_or_another_judgement_is_another_problem(change):
 
 def test_where_it_comes_from_is_for_people_only():
     assert Problem("?", source="a").id == Problem("?", source="b").id
+    assert Problem("?", group="a").id == Problem("?", group="b").id
     assert Problem("?", id="mine").id == "mine"
     assert Problem("?", id="mine") == Problem("?", id="yours")  # ids are made of the rest
     assert Problem("?", constraints=({"a": 1, "b": 2},)).id == Problem("?", constraints=({"b": 2, "a": 1},)).id
