@@ -1,4 +1,4 @@
-"""What a field says when nobody sets it, and the words that stand in files: promises to every record, policy and caller.
+"""What a field says when nobody sets it, and the words that stand in files: promises to records, policies and callers.
 
 python tests/unit/core/test_defaults.py        # writes them anew, after a change that is meant: see the diff
 """
