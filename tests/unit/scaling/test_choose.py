@@ -17,6 +17,7 @@ from nlrl.benchmark.intervals import mean_interval
 from nlrl.compute import Bank, Compute
 from nlrl.core import Candidate, Completion, DataError, Finish, Problem, Sampling, Score, TaskType, UserError
 from nlrl.models import StochasticModel
+from nlrl.models.scripted import ScriptedModel
 from nlrl.scaling.auto import sureness_features
 from nlrl.scaling.calibrate import (
     Calibration,
@@ -45,7 +46,7 @@ from nlrl.scaling.choose import (
     sureness_rows,
 )
 from nlrl.scaling.difficulty import FEATURES, edges, oracle_bins, place, probe_features
-from nlrl.scaling.gains import HORIZONS, KINDS, LEADS, SECONDS, SIZES, GainTable
+from nlrl.scaling.gains import HORIZONS, KINDS, LEADS, SECONDS, SIZES, GainTable, load_gain, save_gain
 from nlrl.scaling.logistic import Logistic, fit_logistic, fit_staircase
 from nlrl.scaling.policy import (
     Bin,
@@ -70,6 +71,7 @@ from nlrl.scaling.report import (
     token_ratio,
     write_report,
 )
+from nlrl.strategies import solve
 
 NAN = float("nan")
 WAYS = ("direct", "self_consistency(n=4)", "self_consistency(n=16)")
@@ -758,3 +760,17 @@ def test_a_calibration_says_how_far_it_is(probe):
     assert [(p.stage, p.done, p.total) for p in heard[9:]] == [("replaying", i + 1, 8 * ways) for i in range(8 * ways)]
     assert drawing[-1].paid.completion_tokens == sum(c.completion.completion_tokens for c in drawn)
     assert drawing[-1].paid.calls == len(drawn) == 24
+
+
+def test_a_probe_that_reads_confidence_draws_as_all_that_follows():
+    """Asked for log-probabilities once, and for all: else the strategy could not have the probe's attempts."""
+    model = ScriptedModel(["Final Answer: 42"], cycle=True)
+    answer = asyncio.run(solve("auto", Problem("What is 17 + 25?", None, TaskType.MATH), Compute(model)))
+    assert {request.sampling.logprobs for request in model.requests} == {5}
+    assert answer.usage.phases["probe"].calls == 4 == answer.usage.total.calls
+
+
+def test_a_table_of_gains_is_for_all_to_read(tmp_path):
+    save_gain(GainTable("m", 1, 2, ()), tmp_path / "new" / "gain.json")
+    assert (tmp_path / "new" / "gain.json").stat().st_mode & 0o777 == 0o644
+    assert load_gain(tmp_path / "new" / "gain.json") == GainTable("m", 1, 2, ())
