@@ -102,6 +102,7 @@ def _found(place: str) -> tuple[Strategy, dict[str, inspect.Parameter]]:
     return run, {n: p for n, p in inspect.signature(run).parameters.items() if p.kind is p.KEYWORD_ONLY}
 
 
+@functools.cache
 def selection_of(text: str) -> str | None:
     """How the strategy chooses among all its attempts, one of `selection.SELECTIONS`; None where it has other ways.
 
@@ -137,6 +138,7 @@ def todays_name(text: str) -> str:
 def register_strategy(name: str, place: str) -> None:
     """Add a strategy under `name`; `place` is "module:function", imported on first use."""
     _PLACES[name] = place
+    selection_of.cache_clear()
 
 
 def strategies() -> dict[str, str]:
