@@ -27,9 +27,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from equipment.marks import Marks
 from scipy import stats
 
+from equipment.marks import Marks
 from nlrl.benchmark.intervals import GAIN, SHARE, Floats, Scale, intervals
 from nlrl.benchmark.records import PANEL, AnswerRecord, Attempt, ProblemRecord, Record
 from nlrl.benchmark.summary import summarise
