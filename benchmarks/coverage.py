@@ -303,7 +303,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     marks = Marks("coverage", arguments.quick)
-    times, reports = (100, 5) if arguments.quick else (2000, 400)
+    times, reports = (100, 5) if arguments.quick else (2000, 300)
     ns = (12, 50) if arguments.quick else NS
     print("kind                            n   least at p     mean  width  Wilson  exact  percentile bootstrap")
     rows = []

@@ -13,6 +13,7 @@ from nlrl.benchmark.intervals import (
     GAIN,
     LEAST_GROUPS,
     SHARE,
+    Interval,
     beyond_luck,
     calibration_error,
     clusters_of,
@@ -163,6 +164,12 @@ def test_chances_by_hand():
     assert 0.001 < eight < 0.012  # the sign test says 2 / 2**8 = .0078
 
 
+def test_an_interval_that_touches_zero_does_not_exclude_it():
+    assert not Interval(0.1, 0.0, 0.2).excludes_zero and not Interval(-0.1, -0.2, 0.0).excludes_zero
+    assert Interval(0.1, 1e-6, 0.2).excludes_zero and Interval(-0.1, -0.2, -1e-6).excludes_zero
+    assert not Interval(0.1, math.nan, math.nan).excludes_zero
+
+
 def test_edges():
     assert all(math.isnan(x) for x in mean_interval([]))
     assert mean_interval([0.25]).high - mean_interval([0.25]).low > 0.6
@@ -216,6 +223,8 @@ def test_unequal_clusters_weigh_by_their_problems():
     found = mean_interval(values.astype(float), groups=groups)
     assert found.mean == values.mean()
     assert found.low < found.mean < found.high
+    one_large = mean_interval([1.0] * 20 + [0.0] * 20, groups=[f"g{i}" for i in range(20)] + ["large"] * 20)
+    assert one_large.mean == 0.5 and 0 <= one_large.low < 0.2  # half of all problems hang on one cluster
 
 
 def test_few_clusters_have_no_interval():
@@ -243,7 +252,7 @@ def test_who_is_in_which_cluster():
 
 
 def test_holm_by_hand():
-    assert beyond_luck([0.01, 0.04, 0.03, 0.005]) == [True, False, False, True]  # .005, .01 hold; .03 > .05 / 2
+    assert beyond_luck([0.015, 0.04, 0.03, 0.005]) == [True, False, False, True]  # .015 < .05 / 3; .03 > .05 / 2
     assert beyond_luck([0.02, 0.02]) == [True, True]
     assert beyond_luck([0.03, 0.04]) == [False, False]
     assert beyond_luck([0.05]) == [True]
