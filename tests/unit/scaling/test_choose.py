@@ -123,6 +123,11 @@ def test_features_of_a_probe_by_hand():
     }
 
 
+def test_the_features_are_named_in_reports_as_they_are():
+    names = "agreement second distinct unparsed score leader_score log_tokens log_prompt"
+    assert " ".join(FEATURES) == names
+
+
 def test_features_of_a_probe_that_shows_nothing():
     nothing = probe_features(Problem("x" * 9), [], [])
     assert nothing == (0.0, 0.0, 0.0, 1.0, 0.5, 0.5, 0.0, math.log(10))
