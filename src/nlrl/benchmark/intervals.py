@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 LEAST_GROUPS = 8  # below, no interval: the spread between so few clusters is not known (Cameron and Miller 2015)
 # Small samples: the likelihood ratio is compared with chi-square after Bartlett's division by 1 + b/n. For a mean b is
 # between .5 (fair coins) and 1.5 (a normal) (DiCiccio, Hall and Romano 1991); 1.25 was best in simulations of the kinds
-# of coverage.py.
+# that coverage.py draws.
 _BARTLETT = 1.25
 _STEPS = 36  # of bisection over 37 units of a logarithm: ends are good to 1e-9 of the range
 _NAN = float("nan")
@@ -57,8 +57,8 @@ class Interval(NamedTuple):
 class Scale(NamedTuple):
     """What values are possible, and how many problems are added at each end of it.
 
-    The weights were best in simulations of the kinds of coverage.py: a third is the offset of medians of shares (Tukey
-    1962), and a fifth agrees with Tango's score interval on pairs of 0/1.
+    The weights were best in simulations of the kinds that coverage.py draws: a third is the offset of medians of shares
+    (Tukey 1962), and a fifth agrees with Tango's score interval on pairs of 0/1.
     """
 
     low: float

@@ -40,6 +40,16 @@ def test_a_clear_vote_counts_as_it_was_judged():
     assert outcome(record("----", "uuuu", VOTE, chosen=None)) == 0.0
 
 
+def test_what_could_not_be_read_takes_no_part_in_a_tie():
+    assert outcome(record("ab---", "rwuuu", VOTE)) == 0.5
+
+
+def test_a_choice_that_the_scores_do_not_explain_counts_as_judged():
+    name = "best_of_n(n=2, select=best)"
+    assert outcome(record("ab", "wr", name, chosen=1, scores=[0.9, 0.1])) == 1.0
+    assert outcome(record("ab", "rw", name, scores=[0.4, None])) == 1.0  # without a score it cannot lead
+
+
 def test_rows_and_curves_have_one_number_for_the_same_samples():
     records = []
     for row, (said, verdicts) in enumerate([("aabb", "rrww"), ("abcd", "wwwr"), ("aaab", "rrrw"), ("abb-", "rwwu")]):
@@ -102,5 +112,9 @@ def test_only_problems_on_which_nothing_could_be_judged_are_left_out_and_counted
     direct = summary.domains[0].strategies[0]
     assert (summary.unjudged, direct.problems, direct.judged, direct.abstained) == (1, 2, 1, 1)
     assert direct.accuracy.mean == 1.0
+    broken = msgspec.structs.replace(
+        record("a", "r", "direct"), attempts=(), error=Failure("ModelUnavailable", "down")
+    )  # an answer beside an error is none, and no verdict either
+    assert silent([broken, record("a", "a", VOTE)]) == {"id0"}
     only = msgspec.structs.replace(record("a", "r", "direct", row=3), error=Failure("ModelUnavailable", "down"))
     assert outcome(only) == 0.0  # what it had drawn before it failed does not count
