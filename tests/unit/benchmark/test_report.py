@@ -104,6 +104,23 @@ def test_a_sure_loss_is_starred_and_not_marked_as_gain():
     assert 'class="gain"' not in page(summary, records)
 
 
+def test_only_what_pays_is_green_in_the_terminal():
+    """A sure loss has its star, and none of the colour."""
+
+    def coloured(records):
+        console = rich_console.Console(file=io.StringIO(), width=140, force_terminal=True, color_system="standard")
+        console.print(*tables(summarise(records), width=140), sep="\n")
+        return [line for line in console.file.getvalue().splitlines() if "\x1b[32m" in line]
+
+    assert any("much" in line for line in coloured(_run_of({"much": 15})))
+    assert not coloured([_right(row, name == "direct", name) for row in range(30) for name in ("direct", "worse")])
+
+
+def test_eight_groups_are_enough_and_no_reason_is_given():
+    text = " ".join(_printed(summarise(_run_of({"much": 15}, clusters=8)), 140).split())
+    assert "No intervals" not in text and "(-)" not in text
+
+
 def test_too_few_groups_have_no_interval_and_the_reason_is_said():
     records = _run_of({"much": 15}, clusters=5)
     summary = summarise(records)
