@@ -259,6 +259,20 @@ def test_the_terminal_shows_every_figure_that_there_is():
     assert "gain: points over direct" in " ".join(whole.split())
 
 
+def test_the_shares_of_a_panel_by_hand():
+    """Of three attempts one is right and strictly so, one right, and one could not be read."""
+    attempts = tuple(
+        Attempt(f"s{i}", "x", answer, strict, verdict)
+        for i, (answer, strict, verdict) in enumerate(
+            [("42", True, "right"), ("42", False, "right"), (None, False, "unparsed")]
+        )
+    )
+    panel = summarise([record(PANEL, attempts, classes=(0, 0, -1))]).domains[0].panel
+    assert [share.mean for share in (panel.accuracy, panel.strict, panel.unparsed)] == pytest.approx(
+        [2 / 3, 1 / 3, 1 / 3]
+    )
+
+
 def test_the_curves_of_the_terminal():
     text = printed(summarise(a_run()), 120)
     lines = [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()]

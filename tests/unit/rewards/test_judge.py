@@ -158,6 +158,10 @@ def test_pairwise_scores_are_shares_of_duels_won(attempt: Attempt) -> None:
     found = scores(LLMJudge(ScriptedModel(longer), mode="pairwise"), [attempt("4", text=t) for t in texts])
     assert [s.value for s in found] == [0.0, 0.5, 1.0]
     assert {s.verdict for s in found} == {Verdict.ABSTAIN}
+    asked = ScriptedModel(longer)
+    scores(LLMJudge(asked, mode="pairwise"), [attempt("4", text=t) for t in texts[:2]])
+    said = "\n".join(m.content for m in asked.requests[0].messages)
+    assert "'Verdict: 1'" in said and "'Verdict: 2'" in said  # the only words that are read of its reply
     (alone,) = scores(LLMJudge(ScriptedModel([]), mode="pairwise"), [attempt("4")])
     assert alone.value == 0.5
 

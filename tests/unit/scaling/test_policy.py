@@ -147,6 +147,7 @@ def test_what_a_budget_cut_short_is_not_called_calibrated(calibrated):
     spec = f"auto(policy={str(path / 'policy.json')!r})"
     answers = [asyncio.run(solve(spec, made[0], Compute(model, budget=Budget(tokens=t)))) for t in (30, 200, None)]
     assert [a.calibrated for a in answers] == [False, False, True]
+    assert answers[2].confidence is not None and 0 <= answers[2].confidence <= 1
     assert answers[0].value is None and not any("Predicted" in note for note in answers[0].notes)
     assert any("The budget held 1 of 4 attempts of the probe" in note for note in answers[1].notes)
 
