@@ -8,6 +8,7 @@ import pytest
 from nlrl.benchmark.outcomes import outcome, outcomes, silent
 from nlrl.benchmark.records import AnswerRecord, Attempt, Failure, ProblemRecord, Record
 from nlrl.benchmark.summary import summarise
+from nlrl.strategies import registry
 
 WORDS = {"r": "right", "w": "wrong", "a": "abstain", "u": "unparsed"}
 
@@ -118,3 +119,11 @@ def test_only_problems_on_which_nothing_could_be_judged_are_left_out_and_counted
     assert silent([broken, record("a", "a", VOTE)]) == {"id0"}
     only = msgspec.structs.replace(record("a", "r", "direct", row=3), error=Failure("ModelUnavailable", "down"))
     assert outcome(only) == 0.0  # what it had drawn before it failed does not count
+
+
+def test_a_strategy_registered_later_is_known_from_then_on(monkeypatch):
+    monkeypatch.setattr(registry, "_PLACES", dict(registry._PLACES))
+    assert registry.selection_of("my_vote(n=4)") is None
+    registry.register_strategy("my_vote", "nlrl.strategies.self_consistency:self_consistency")
+    assert registry.selection_of("my_vote(n=4)") == "majority"
+    registry.selection_of.cache_clear()  # of what the others must not see

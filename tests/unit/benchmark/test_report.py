@@ -121,6 +121,16 @@ def test_eight_groups_are_enough_and_no_reason_is_given():
     assert "No intervals" not in text and "(-)" not in text
 
 
+def test_the_picture_stars_neither_a_sure_loss_nor_what_is_luck_among_many(monkeypatch):
+    worse = [_right(row, name == "direct", name) for row in range(30) for name in ("direct", "worse")]
+    assert summarise(worse).domains[0].strategies[1].sure
+    assert "*" not in _figure_texts(summarise(worse), monkeypatch)
+    many = summarise(_run_of({"s0": 6} | {f"s{i}": 0 for i in range(1, 20)}))
+    lucky = next(s for s in many.domains[0].strategies if s.name == "s0")
+    assert lucky.gain is not None and lucky.gain.low > 0 and not lucky.pays
+    assert "*" not in _figure_texts(many, monkeypatch)
+
+
 def test_too_few_groups_have_no_interval_and_the_reason_is_said():
     records = _run_of({"much": 15}, clusters=5)
     summary = summarise(records)

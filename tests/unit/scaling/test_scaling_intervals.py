@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import csv
 import re
+from types import SimpleNamespace
 
 import numpy as np
 
-from nlrl.benchmark.intervals import mean_interval
+from nlrl.benchmark.intervals import gain_interval, mean_interval
 from nlrl.compute import Bank
 from nlrl.core import Problem, TaskType
 from nlrl.models import StochasticModel
 from nlrl.scaling.calibrate import calibrate
-from nlrl.scaling.cells import share_right
+from nlrl.scaling.cells import Cells, share_right
 from nlrl.scaling.choose import Picks, Validation, better
 from nlrl.scaling.policy import load_policy
-from nlrl.scaling.report import CELLS, tables, token_ratio, write_report
+from nlrl.scaling.report import CELLS, beside_fixed, tables, token_ratio, write_report
 
 GROUPS = tuple(f"g{i // 5}" for i in range(60))
 RIGHT = np.array([float(i // 5 % 3 > 0) for i in range(60)])  # whole clusters are right, or not
@@ -90,3 +91,22 @@ def test_a_policy_of_few_groups_is_written_without_intervals_and_read_again(tmp_
     assert any("(-)" in cell for cell in shown) and not any("nan" in cell for cell in shown)
     page = re.sub(r'"data:[^"]*"', "", (tmp_path / "report.html").read_text())
     assert "the problems come in 5 groups" in page and "nan" not in page
+
+
+def test_beside_fixed_strategies_a_lead_among_many_rows_is_a_tie():
+    """Six prices, at one of which 6 of 30 problems are gained: beyond luck alone, and not as the best of six rows."""
+    none = np.zeros(30)
+    lucky = np.array([float(i < 6) for i in range(30)])
+    assert gain_interval(lucky, none).excludes_zero
+
+    def told(leads):
+        # a different cost at each price, so that no two rows are the same
+        fixed = Validation(False, by_price=[picks(none, np.full(30, 10.0 + i)) for i in range(len(leads))])
+        ours = Validation(True, by_price=[picks(lead, np.full(30, 20.0 + i)) for i, lead in enumerate(leads)])
+        cells = Cells((("direct", None),), *[np.zeros((1, 30))] * 4, np.zeros((30, 1)), np.zeros(30))
+        done = SimpleNamespace(validation=ours, other=fixed, plain=cells)
+        return ["tie" in row[-1] for row in beside_fixed(done)]
+
+    assert told([lucky]) == [False]
+    assert told([lucky, *[none] * 5]) == [True] * 6
+    assert told([np.ones(30), *[none] * 5]) == [False, *[True] * 5]
