@@ -8,9 +8,9 @@ interval holds the truth: per kind of value, number of problems n and accuracy p
 outcomes; for everything else a cell's standard error is printed (.5 points at 2,000 draws).
 
 accuracies  0/1; means of 4 and 16 attempts; votes with shared ties; clusters of 3, of 6 and of unequal size
-gains       of 0/1 pairs, 10 points apart and none; of a vote with shared ties over one attempt; of a vote over the mean
-            of its own panel; of one attempt over that mean; of clusters of 3 and 6, which share their
-            chances, or are gained and lost whole
+gains       of 0/1 pairs, 10 points apart, none, and none where they hardly ever differ; of a vote with shared ties
+            over one attempt; of a vote over the mean of its own panel; of one attempt over that mean; of clusters of 3
+            and 6, which share their chances, or are gained and lost whole
 useless     reports of 10 strategies that only pick attempts, near the ceiling too: is any of them said to pay?
 
 The mark, decided before the first full run: coverage is at least 91 % in every cell, and between 94 and 98 % on average
@@ -152,6 +152,7 @@ KINDS = (
     Kind("gain, clusters of 3", GAIN, pairs(0.1, 2, (3,)), (3,)),
     Kind("gain, clusters of 6", GAIN, pairs(0.1, 2, (6,)), (6,)),
     Kind("gain, whole clusters of 6", GAIN, whole_clusters(6), (6,)),
+    Kind("gain, pairs alike, none", GAIN, pairs(0.0, 0.5)),
 )
 
 

@@ -48,7 +48,7 @@ def test_what_could_not_be_read_takes_no_part_in_a_tie():
 def test_a_choice_that_the_scores_do_not_explain_counts_as_judged():
     name = "best_of_n(n=2, select=best)"
     assert outcome(record("ab", "wr", name, chosen=1, scores=[0.9, 0.1])) == 1.0
-    assert outcome(record("ab", "rw", name, scores=[0.4, None])) == 1.0  # without a score it cannot lead
+    assert outcome(record("abc", "rww", name, scores=[0.4, 0.4, None])) == 0.5  # without a score it cannot lead
 
 
 def test_rows_and_curves_have_one_number_for_the_same_samples():
