@@ -55,12 +55,12 @@ def _named(given: str | None) -> str:
 
 def open_model(spec: str | None, problems: Sequence[Problem], bank: str | None, prices: str | None = None) -> Model:
     """The model that --model (or NLRL_MODEL, or else the default) names; its owner closes it."""
-    from nlrl.models import StochasticModel, load_model
+    from nlrl.models import load_model
 
     options: dict[str, Any] = {} if prices is None else {"prices": parse_prices(prices)}
-    kind, _, rest = (spec or "").partition(":")
+    kind = (spec or "").partition(":")[0]
     if kind == "stochastic":
-        return StochasticModel(problems, p_correct=_chance(rest), **options)
+        options["problems"] = problems
     if kind in ("replay", "panel"):
         return _recorded(spec or "", bank)
     return load_model(spec, **options) if spec else load_model(**options)
@@ -164,13 +164,3 @@ def parse_prices(text: str) -> Prices:
             "such as --prices 0.15,0.60"
         )
     return Prices(prompt, completion, cached[0] if cached else None)
-
-
-def _chance(text: str) -> float:
-    try:
-        chance = float(text or "0.5")
-    except ValueError:
-        chance = -1.0
-    if not 0 <= chance <= 1:
-        raise UserError(f"stochastic:{text} is not a chance between 0 and 1. Example: --model stochastic:0.6")
-    return chance

@@ -5,6 +5,7 @@ load_model("weights/some.gguf")                   any GGUF file
 load_model("hf:Qwen/Qwen2.5-0.5B-Instruct")       a Hugging Face checkpoint, by id or folder
 load_model("openai:gpt-4o-mini")                  the server that OPENAI_BASE_URL names, or OpenAI's
 load_model("http://127.0.0.1:8000/v1#my-model")   an OpenAI-compatible server
+load_model("stochastic:0.6", problems=problems)   no weights: right with that chance on these problems; costs nothing
 """
 
 from __future__ import annotations
@@ -121,9 +122,24 @@ def load_model(spec: str = DEFAULT_MODEL, **options: Any) -> Model:
         return _openai(_named(rest, spec, "openai:gpt-4o-mini"), options)
     if kind == "hf":
         return _transformers(_named(rest, spec, "hf:Qwen/Qwen2.5-0.5B-Instruct"), options)
+    if kind == "stochastic":
+        return _stochastic(rest, options)
     if spec.endswith(".gguf"):
         return _gguf(spec, options)
     return _registered(spec, options)
+
+
+def _stochastic(chance: str, options: dict[str, Any]) -> Model:
+    from nlrl.models.scripted import StochasticModel
+
+    try:
+        p_correct = float(chance or "0.5")
+    except ValueError:
+        p_correct = -1.0
+    if not 0 <= p_correct <= 1:
+        raise UserError(f"stochastic:{chance} is not a chance between 0 and 1. Example: stochastic:0.6")
+    problems = options.pop("problems", ())  # without them it knows no answer, and says so
+    return _make(StochasticModel, problems, {"p_correct": p_correct, **options})
 
 
 def _registered(name: str, options: dict[str, Any]) -> Model:
@@ -161,7 +177,7 @@ def _transformers(checkpoint: str, options: dict[str, Any]) -> Model:
     return _make(TransformersModel.load, checkpoint, options)
 
 
-def _make(factory: Callable[..., Model], what: str | Path, options: dict[str, Any]) -> Model:
+def _make(factory: Callable[..., Model], what: Any, options: dict[str, Any]) -> Model:
     try:
         inspect.signature(factory).bind(what, **options)
     except TypeError as error:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nlrl.rewards.constraints import ConstraintVerifier
     from nlrl.rewards.equivalence import Equivalence, canonical, default_equivalence
     from nlrl.rewards.extraction import Extraction, extract_answer
+    from nlrl.rewards.functions import as_verifier
     from nlrl.rewards.judge import LLMJudge
     from nlrl.rewards.math import MathVerifier
     from nlrl.rewards.mocks import MockRewardModel
@@ -39,14 +40,15 @@ _HOMES = {
     "match_choice": "choices",
     "ConfidencePRM": "process_confidence", "HuggingFacePRM": "process_hf", "JudgePRM": "process_judge",
     "ServerPRM": "process_server", "TrainedPRM": "process_trained", "VERIFIER_PREFIXES": "registry",
-    "load_prm": "process_trained", "steps_of": "process_steps",
+    "as_verifier": "functions", "load_prm": "process_trained", "steps_of": "process_steps",
 }  # fmt: skip
 
 __all__ = [
     "VERIFIER_NAMES", "VERIFIER_PREFIXES", "AutoVerifier", "CodeVerifier", "Composite", "ConfidencePRM",
     "ConstraintVerifier", "Equivalence", "Extraction", "HuggingFacePRM", "JudgePRM", "LLMJudge", "MathVerifier",
     "MockRewardModel", "ReferenceVerifier", "SecondLook", "SelfCertainty", "ServerPRM", "TextVerifier", "TrainedPRM",
-    "canonical", "default_equivalence", "extract_answer", "get_verifier", "load_prm", "match_choice", "steps_of",
+    "as_verifier", "canonical", "default_equivalence", "extract_answer", "get_verifier", "load_prm", "match_choice",
+    "steps_of",
 ]  # fmt: skip
 
 

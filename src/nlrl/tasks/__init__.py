@@ -3,5 +3,14 @@
 from nlrl.tasks.classify import Classification, classify_task
 from nlrl.tasks.datasets import Dataset, load_problems
 from nlrl.tasks.prompts import get_dynamic_prompt, messages_for
+from nlrl.tasks.rows import as_problem
 
-__all__ = ["Classification", "Dataset", "classify_task", "get_dynamic_prompt", "load_problems", "messages_for"]
+__all__ = [
+    "Classification",
+    "Dataset",
+    "as_problem",
+    "classify_task",
+    "get_dynamic_prompt",
+    "load_problems",
+    "messages_for",
+]

@@ -4,16 +4,18 @@
     -> system "Solve the problem. ...", two worked examples as chat turns, then the question
 
 Every answer ends with the contract line "Final Answer: ..." (code: one fenced block), which the stop rules and the
-extraction know. Nothing is put into templates by formatting, so braces and percent signs in a problem do no harm.
+extraction know. A problem is a value that is filled in, never a template: braces and percent signs in it do no harm.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from nlrl.core import ANSWER_PHRASE, InputOutput, Message, Problem, TaskType, UserError, assistant, system, user
 from nlrl.tasks.classify import classify_task
+from nlrl.tasks.templates import EXAMPLE_MATH_PROBLEM, PROMPT_TEMPLATES
 from nlrl.tasks.worked_examples import nearest_examples
 
 DEFAULT_EXAMPLES = 2
@@ -75,35 +77,33 @@ def messages_for(
 def get_dynamic_prompt(
     task_type: str,
     problem: str | Problem,
-    difficulty: str | float | None = None,
-    steps: int | None = None,
+    difficulty: str | float | None = "medium",
+    steps: int | None = 3,
     *,
     examples: int | None = None,
     as_messages: bool = False,
 ) -> str | tuple[Message, ...]:
-    """The prompt for a problem of a given type, as one text or (`as_messages`) as chat messages.
+    """The prompt for a problem of a given kind as one text (`templates.PROMPT_TEMPLATES`).
 
+    as_messages  as chat messages instead, with `examples` worked examples as turns: what strategies send
     Parameters and errors as in `messages_for`; an unknown task type is a UserError.
     """
     kinds = [t.value for t in TaskType]
     if task_type not in kinds:
         raise UserError(f"Unknown task type {task_type!r}. Use one of: {', '.join(kinds)}.")
-    if isinstance(problem, str):
-        problem = Problem(problem, task_type=TaskType(task_type))
-    elif problem.task_type != task_type:
-        problem = Problem(
-            problem.question, problem.reference, TaskType(task_type), problem.choices, problem.context, problem.tests,
-            problem.constraints, problem.aliases, problem.source,
-        )  # fmt: skip
-    messages = messages_for(problem, difficulty=difficulty, steps=steps, examples=examples)
-    return messages if as_messages else as_text(messages)
-
-
-def as_text(messages: tuple[Message, ...]) -> str:
-    """Messages as one plain text, for models without a chat template."""
-    label = {"system": "", "user": "Question: ", "assistant": "Solution: "}
-    parts = [label.get(m.role, "") + m.content for m in messages]
-    return "\n\n".join([*parts, "Solution:"])
+    kind = TaskType(task_type)
+    asked = Problem(problem) if isinstance(problem, str) else problem
+    asked = replace(asked, task_type=kind, id="")
+    if as_messages:
+        return messages_for(asked, difficulty=difficulty, steps=steps, examples=examples)
+    _check_steps(steps)
+    context = f"{EXAMPLE_MATH_PROBLEM.strip()}\n\n" if kind is TaskType.MATH and examples != 0 else ""
+    return PROMPT_TEMPLATES[kind].format(
+        context=context,
+        problem=_body(asked).strip(),
+        difficulty=difficulty_level(difficulty),
+        steps="as many as it takes" if steps is None else steps,
+    )
 
 
 def difficulty_level(difficulty: str | float | None) -> str:
@@ -129,8 +129,7 @@ def _instructions(task_type: TaskType, difficulty: str | float | None, steps: in
     if how := _BY_LEVEL[difficulty_level(difficulty)].get(task_type):
         parts.append(how)
     if steps is not None:
-        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-            raise UserError(f"The number of steps must be a whole number of at least 1, got {steps!r}.")
+        _check_steps(steps)
         plural = "" if steps == 1 else "s"
         where = " as comments in the code" if task_type is TaskType.CODING else ""
         parts.append(f"Use exactly {steps} numbered step{plural}{where}.")
@@ -139,6 +138,11 @@ def _instructions(task_type: TaskType, difficulty: str | float | None, steps: in
     if task_type in _ENDING:
         parts.append(_ENDING[task_type])
     return " ".join(parts)
+
+
+def _check_steps(steps: int | None) -> None:
+    if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
+        raise UserError(f"The number of steps must be a whole number of at least 1, got {steps!r}.")
 
 
 def _body(problem: Problem) -> str:

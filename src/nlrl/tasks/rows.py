@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from nlrl.core import CodeTests, DataError, Problem, TaskType
+from nlrl.core import CodeTests, DataError, Problem, TaskType, UserError
 from nlrl.tasks.chats import chat_of, messages_in
 from nlrl.tasks.classify import classify_task
 from nlrl.tasks.columns import (
@@ -42,6 +42,39 @@ NO_QUESTION = "no question found"
 def problem_of(fields: Mapping[str, Any], *, source: str = "", task_type: TaskType | None = None) -> Problem:
     """The problem in a single row. `task_type` is used where the row and its shape do not say."""
     return Reader([fields], task_type=task_type).problem(fields, source=source)
+
+
+def as_problem(given: Problem | Mapping[str, Any] | str) -> Problem:
+    """Whatever a caller calls a problem, as one: a row as an object with named fields, or the question alone.
+
+    Tests of a row that is no coding problem by its question and names no function are left out; one that is, and names
+    none, is told to call it `solution`. Raises UserError for an empty question, DataError for a row without one.
+    """
+    if isinstance(given, Problem):
+        problem = given
+    elif isinstance(given, Mapping):
+        problem = _problem_of_row(given)
+    elif isinstance(given, str):
+        problem = Problem(given, task_type=classify_task(given).label)
+    else:
+        raise UserError(
+            f"{type(given).__name__} is no problem. Give a question, a row with named fields, or a Problem."
+        )
+    if not problem.question.strip():
+        raise UserError("The question is empty; ask something.")
+    return problem
+
+
+def _problem_of_row(row: Mapping[str, Any]) -> Problem:
+    try:
+        return problem_of(row)
+    except DataError:
+        asked = row.get("question") or row.get("problem")
+        if is_missing(row.get("test_cases")) or not isinstance(asked, str) or row.get("entry_point"):
+            raise
+        if classify_task(asked).label is not TaskType.CODING:
+            return problem_of({name: value for name, value in row.items() if name != "test_cases"})
+        return problem_of({**row, "entry_point": "solution"})
 
 
 def expanded(fields: Any) -> Iterator[Any]:
