@@ -65,6 +65,7 @@ class House:
         tree, package = self.trees[module], self._package(module)
         typing = {id(node) for block in ast.walk(tree) if _for_checkers(block) for node in ast.walk(block)}
         skipped = {id(arg) for node in ast.walk(tree) if _called(node) in NOT_IMPORTS for arg in ast.walk(node)}
+        own_data = {id(arg) for node in ast.walk(tree) if _called(node) == "files" for arg in ast.walk(node)}
         prefixes = {prefix for node in ast.walk(tree) if (prefix := self._prefix(node, module))}
         for node in ast.walk(tree):
             targets: list[tuple[str, str]] = []
@@ -77,6 +78,8 @@ class House:
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped:
                 place, _, name = node.value.partition(":")
                 targets = [(prefix + place, name) for prefix in ("", *prefixes) if "." in prefix + place]
+            if id(node) in own_data:  # a room that reads its own files imports nothing; another room's files it needs
+                targets = [(base, name) for base, name in targets if base != package]
             for base, name in targets:
                 target, name = (f"{base}.{name}", "") if f"{base}.{name}" in self.trees else (base, name)
                 if target in self.trees:

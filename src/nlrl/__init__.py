@@ -10,11 +10,12 @@ Names are imported on first use, so `import nlrl` costs nothing that you do not 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from nlrl.core.faces import lazy
+from nlrl.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from nlrl.cli.logs import setup_logging
     from nlrl.compute import Bank, Compute, ReplayModel
     from nlrl.core import (
         Answer,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         Verdict,
         Verifier,
     )
+    from nlrl.core.logs import setup_logging
     from nlrl.functions import (
         best_of_n_generate,
         compute_optimal_scaling,
@@ -52,9 +54,7 @@ if TYPE_CHECKING:
     from nlrl.strategies import solve
     from nlrl.tasks import classify_task, get_dynamic_prompt, load_problems
 
-__version__ = "0.1.0"
-
-_PLACES = {
+__getattr__, __dir__ = lazy(__name__, {
     "nlrl.compute": ("Bank", "Compute", "ReplayModel"),
     "nlrl.core": (
         "Answer", "Budget", "Candidate", "CodeTests", "Completion", "Gist", "Message", "Model", "NlrlError", "Problem",
@@ -64,15 +64,14 @@ _PLACES = {
         "best_of_n_generate", "compute_optimal_scaling", "divide_and_conquer", "save_results_to_json",
         "self_consistency_selection", "self_refine",
     ),
-    "nlrl.cli.logs": ("setup_logging",),
+    "nlrl.core.logs": ("setup_logging",),
     "nlrl.language_rl": ("LanguagePolicy", "language_gpi"),
     "nlrl.models": ("generate_with_gist", "load_model"),
     "nlrl.rewards": ("get_verifier",),
     "nlrl.sandbox": ("run_tests",),
     "nlrl.strategies": ("solve",),
     "nlrl.tasks": ("classify_task", "get_dynamic_prompt", "load_problems"),
-}  # fmt: skip
-_HOME = {name: module for module, names in _PLACES.items() for name in names}
+})  # fmt: skip
 
 __all__ = [
     "Answer", "Bank", "Budget", "Candidate", "CodeTests", "Completion", "Compute", "Gist", "LanguagePolicy",
@@ -82,15 +81,3 @@ __all__ = [
     "language_gpi", "load_model", "load_problems", "run_tests", "save_results_to_json",
     "self_consistency_selection", "self_refine", "setup_logging", "solve",
 ]  # fmt: skip
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'nlrl' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])

@@ -10,8 +10,9 @@ among them: a function and its module would fight over one name.)
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from nlrl.core.faces import lazy
 
 if TYPE_CHECKING:
     from nlrl.benchmark.config import RunConfig, read_config
@@ -23,16 +24,16 @@ if TYPE_CHECKING:
     from nlrl.benchmark.summary import Summary, summarise
     from nlrl.benchmark.trace_weights import fit_races, fit_trace_weights
 
-_HOMES = {
-    "config": ("RunConfig", "read_config"),
-    "estimators": ("best_of_k", "majority_at_k", "pass_at_k", "weighted_at_k"),
-    "intervals": ("Interval", "calibration_error", "gain_interval", "intervals", "mean_interval"),
-    "panels": ("Imported", "export_panels", "import_panels"),
-    "records": ("PANEL", "Record", "latest", "read_records"),
-    "run": ("Progress", "Run", "Standing", "run_benchmark"),
-    "summary": ("Summary", "summarise"),
-    "trace_weights": ("fit_races", "fit_trace_weights"),
-}
+__getattr__, __dir__ = lazy(__name__, {
+    "nlrl.benchmark.config": ("RunConfig", "read_config"),
+    "nlrl.benchmark.estimators": ("best_of_k", "majority_at_k", "pass_at_k", "weighted_at_k"),
+    "nlrl.benchmark.intervals": ("Interval", "calibration_error", "gain_interval", "intervals", "mean_interval"),
+    "nlrl.benchmark.panels": ("Imported", "export_panels", "import_panels"),
+    "nlrl.benchmark.records": ("PANEL", "Record", "latest", "read_records"),
+    "nlrl.benchmark.run": ("Progress", "Run", "Standing", "run_benchmark"),
+    "nlrl.benchmark.summary": ("Summary", "summarise"),
+    "nlrl.benchmark.trace_weights": ("fit_races", "fit_trace_weights"),
+})  # fmt: skip
 
 __all__ = [
     "Imported", "Interval", "PANEL", "Progress", "Record", "Run", "RunConfig", "Standing", "Summary", "best_of_k",
@@ -40,14 +41,3 @@ __all__ = [
     "intervals", "latest", "majority_at_k", "mean_interval", "pass_at_k", "read_config", "read_records",
     "run_benchmark", "summarise", "weighted_at_k",
 ]  # fmt: skip
-
-
-def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"nlrl.benchmark.{home}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

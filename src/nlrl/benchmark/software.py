@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-import nlrl
+from nlrl.core import version as ours
 from nlrl.sandbox.bubblewrap import bwraps
 
 # what computes the figures, and the engines; of those, what is installed. xllamacpp's last number is llama.cpp's build
@@ -23,7 +23,7 @@ _PACKAGES = ("numpy", "msgspec", "httpx", "xllamacpp", "torch", "transformers", 
 def software() -> dict[str, str]:
     """Versions by name. `nlrl` grades by rules of its own, so its version and commit are what graded text and numbers;
     `sandbox` is what isolates graded code."""
-    found = {"nlrl": nlrl.__version__, "commit": _commit()}
+    found = {"nlrl": ours.__version__, "commit": _commit()}
     for name in _PACKAGES:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
@@ -44,7 +44,7 @@ def software_rows(run: Mapping[str, Any]) -> dict[str, str]:
 
 def _commit() -> str:
     """The commit of a checkout, "+" behind it where its files were changed; of an installed package, what pip noted."""
-    here = Path(nlrl.__file__).parent
+    here = Path(ours.__file__).parents[1]
     git = ["git", "-C", str(here)]
     if _said([*git, "ls-files", "__init__.py"]):  # not where the package merely lies inside of somebody's repository
         changed = _said([*git, "status", "--porcelain", "--", "."])

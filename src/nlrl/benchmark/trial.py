@@ -49,6 +49,7 @@ from nlrl.core import (
     VerifierError,
     blind,
 )
+from nlrl.core.version import __version__
 from nlrl.rewards.equivalence import default_equivalence
 from nlrl.rewards.extraction import extract_answer
 from nlrl.rewards.registry import get_verifier
@@ -155,7 +156,7 @@ class Trials:
             model=self.model.name,
             sampling=given(self._sampling(problem)),
             budget={} if strategy == PANEL else given(self.config.budget),
-            version=_version(),
+            version=__version__,
             v=SCHEMA,
         )
 
@@ -356,9 +357,3 @@ def _failure(error: Exception) -> Failure:
 
 def _name_of(completion: Completion) -> str:
     return (completion.error or "").split(":")[0][:80]
-
-
-def _version() -> str:
-    from nlrl import __version__
-
-    return __version__

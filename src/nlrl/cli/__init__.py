@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nlrl.cli.logs import log_context, setup_logging
+from nlrl.core.logs import log_context, setup_logging
 
 __all__ = ["log_context", "main", "setup_logging"]
 

@@ -11,7 +11,7 @@ import click
 
 from nlrl.cli.failures import DONE, INTERRUPTED, PIPE_CLOSED, explain
 from nlrl.cli.frame import Group
-from nlrl.cli.logs import redact, setup_logging
+from nlrl.core.logs import redact, setup_logging
 
 _COMMANDS = {
     "solve": ("nlrl.cli.solve:solve", "Ask one question, and watch the attempts as they are written."),

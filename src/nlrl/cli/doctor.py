@@ -17,8 +17,8 @@ from pathlib import Path
 import click
 
 from nlrl.cli.frame import Command
-from nlrl.cli.logs import redact
 from nlrl.core import NlrlError
+from nlrl.core.logs import redact
 
 _TIMEOUT_S = 4.0
 _EXTRAS = {

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from nlrl.cli.logs import setup_logging
 from nlrl.core import UnknownName
+from nlrl.core.logs import setup_logging
 
 
 class Command(click.Command):

@@ -110,7 +110,7 @@ def serve(
     as --texts says. The dashboard is at the server's own address, in a browser.
     """
     from nlrl.cli.budgets import parse_budget
-    from nlrl.cli.logs import setup_logging
+    from nlrl.core.logs import setup_logging
     from nlrl.server import DEFAULT_LIMITS, App, Catalog, Journal, KeyStore, Records, Settings, listen, open_telemetry
 
     check_open(host, api_key_file)

@@ -117,9 +117,9 @@ async def _train(
     prices: str | None,
     console: Console,
 ) -> PRMFile:
-    from nlrl import __version__
     from nlrl.cli.openers import check_measurable, open_bank, open_model, open_problems
     from nlrl.cli.solve import load
+    from nlrl.core.version import __version__
     from nlrl.rewards.process_trees import write_prm
     from nlrl.training.rollouts import label_attempts
 

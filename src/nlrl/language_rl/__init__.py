@@ -8,8 +8,9 @@ result = await language_policy_iteration(operators, value, policy, settings)  # 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from nlrl.core.faces import lazy
 
 if TYPE_CHECKING:
     from nlrl.language_rl.acting.desk import Desk, Role
@@ -22,26 +23,19 @@ if TYPE_CHECKING:
     from nlrl.language_rl.asking.improve_policy import Improvement
     from nlrl.language_rl.asking.policy import LanguagePolicy, load_language_policy
 
-_HOMES = {
-    "acting.desk": ("Desk", "Role"),
-    "acting.evaluation": ("Evaluation",),
-    "asking.functions": ("language_gpi",),
-    "acting.gpi": ("language_policy_iteration",),
-    "asking.improve_policy": ("Improvement",),
-    "acting.improvement": ("Enumerate", "Refine"),
-    "acting.operators": ("Operators",),
-    "acting.oracle": ("OracleModel",),
-    "asking.policy": ("LanguagePolicy", "load_language_policy"),
-}
+__getattr__, __dir__ = lazy(__name__, {
+    "nlrl.language_rl.acting.desk": ("Desk", "Role"),
+    "nlrl.language_rl.acting.evaluation": ("Evaluation",),
+    "nlrl.language_rl.asking.functions": ("language_gpi",),
+    "nlrl.language_rl.acting.gpi": ("language_policy_iteration",),
+    "nlrl.language_rl.asking.improve_policy": ("Improvement",),
+    "nlrl.language_rl.acting.improvement": ("Enumerate", "Refine"),
+    "nlrl.language_rl.acting.operators": ("Operators",),
+    "nlrl.language_rl.acting.oracle": ("OracleModel",),
+    "nlrl.language_rl.asking.policy": ("LanguagePolicy", "load_language_policy"),
+})  # fmt: skip
 
 __all__ = [
     "Desk", "Enumerate", "Evaluation", "Improvement", "LanguagePolicy", "Operators", "OracleModel", "Refine", "Role",
     "language_gpi", "language_policy_iteration", "load_language_policy",
 ]  # fmt: skip
-
-
-def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"nlrl.language_rl.{home}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,8 +5,9 @@ Names are loaded when they are first used, so that importing this room costs not
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from nlrl.core.faces import lazy
 
 if TYPE_CHECKING:
     from nlrl.models.gists import GistResult, StopRules, generate_with_gist, stream_gists
@@ -18,30 +19,19 @@ if TYPE_CHECKING:
     from nlrl.models.transformers import TransformersModel
     from nlrl.models.weights import cache_dir, installed, pull
 
-_HOMES = {
-    "gists": ("GistResult", "StopRules", "generate_with_gist", "stream_gists"),
-    "llama": ("LlamaModel",),
-    "openai": ("OpenAIModel",),
-    "registry": ("DEFAULT_MODEL", "WEIGHTS", "WeightFile", "load_model", "weight_file"),
-    "scripted": ("ScriptedModel", "StochasticModel"),
-    "streams": ("Assembler", "gather"),
-    "transformers": ("TransformersModel",),
-    "weights": ("cache_dir", "installed", "pull"),
-}
+__getattr__, __dir__ = lazy(__name__, {
+    "nlrl.models.gists": ("GistResult", "StopRules", "generate_with_gist", "stream_gists"),
+    "nlrl.models.llama": ("LlamaModel",),
+    "nlrl.models.openai": ("OpenAIModel",),
+    "nlrl.models.registry": ("DEFAULT_MODEL", "WEIGHTS", "WeightFile", "load_model", "weight_file"),
+    "nlrl.models.scripted": ("ScriptedModel", "StochasticModel"),
+    "nlrl.models.streams": ("Assembler", "gather"),
+    "nlrl.models.transformers": ("TransformersModel",),
+    "nlrl.models.weights": ("cache_dir", "installed", "pull"),
+})  # fmt: skip
 
 __all__ = [
     "Assembler", "DEFAULT_MODEL", "GistResult", "LlamaModel", "OpenAIModel", "ScriptedModel", "StochasticModel",
     "StopRules", "TransformersModel", "WEIGHTS", "WeightFile", "cache_dir", "gather", "generate_with_gist",
     "installed", "load_model", "pull", "stream_gists", "weight_file",
 ]  # fmt: skip
-
-
-def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"nlrl.models.{home}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

@@ -5,8 +5,9 @@ Names are loaded when first used, so that importing the package costs nothing.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from nlrl.core.faces import lazy
 
 if TYPE_CHECKING:
     from nlrl.rewards.choices import match_choice
@@ -31,17 +32,29 @@ if TYPE_CHECKING:
     from nlrl.rewards.second_look import SecondLook
     from nlrl.rewards.text import TextVerifier
 
-_HOMES = {
-    "AutoVerifier": "registry", "CodeVerifier": "code", "Composite": "composite", "ConstraintVerifier": "constraints",
-    "Equivalence": "equivalence", "Extraction": "extraction", "LLMJudge": "judge", "MathVerifier": "math",
-    "MockRewardModel": "mocks", "ReferenceVerifier": "reference", "SecondLook": "second_look",
-    "SelfCertainty": "confidence", "TextVerifier": "text", "VERIFIER_NAMES": "registry", "canonical": "equivalence",
-    "default_equivalence": "equivalence", "extract_answer": "extraction", "get_verifier": "registry",
-    "match_choice": "choices",
-    "ConfidencePRM": "process_confidence", "HuggingFacePRM": "process_hf", "JudgePRM": "process_judge",
-    "ServerPRM": "process_server", "TrainedPRM": "process_trained", "VERIFIER_PREFIXES": "registry",
-    "as_verifier": "functions", "load_prm": "process_trained", "steps_of": "process_steps",
-}  # fmt: skip
+__getattr__, __dir__ = lazy(__name__, {
+    "nlrl.rewards.choices": ("match_choice",),
+    "nlrl.rewards.code": ("CodeVerifier",),
+    "nlrl.rewards.composite": ("Composite",),
+    "nlrl.rewards.confidence": ("SelfCertainty",),
+    "nlrl.rewards.constraints": ("ConstraintVerifier",),
+    "nlrl.rewards.equivalence": ("Equivalence", "canonical", "default_equivalence"),
+    "nlrl.rewards.extraction": ("Extraction", "extract_answer"),
+    "nlrl.rewards.functions": ("as_verifier",),
+    "nlrl.rewards.judge": ("LLMJudge",),
+    "nlrl.rewards.math": ("MathVerifier",),
+    "nlrl.rewards.mocks": ("MockRewardModel",),
+    "nlrl.rewards.process_confidence": ("ConfidencePRM",),
+    "nlrl.rewards.process_hf": ("HuggingFacePRM",),
+    "nlrl.rewards.process_judge": ("JudgePRM",),
+    "nlrl.rewards.process_server": ("ServerPRM",),
+    "nlrl.rewards.process_steps": ("steps_of",),
+    "nlrl.rewards.process_trained": ("TrainedPRM", "load_prm"),
+    "nlrl.rewards.reference": ("ReferenceVerifier",),
+    "nlrl.rewards.registry": ("AutoVerifier", "VERIFIER_NAMES", "VERIFIER_PREFIXES", "get_verifier"),
+    "nlrl.rewards.second_look": ("SecondLook",),
+    "nlrl.rewards.text": ("TextVerifier",),
+})  # fmt: skip
 
 __all__ = [
     "VERIFIER_NAMES", "VERIFIER_PREFIXES", "AutoVerifier", "CodeVerifier", "Composite", "ConfidencePRM",
@@ -50,9 +63,3 @@ __all__ = [
     "as_verifier", "canonical", "default_equivalence", "extract_answer", "get_verifier", "load_prm", "match_choice",
     "steps_of",
 ]  # fmt: skip
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"nlrl.rewards.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

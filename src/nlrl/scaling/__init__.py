@@ -7,8 +7,9 @@ answer = await solve("auto(policy='policy.json')", problem, Compute(model))
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from nlrl.core.faces import lazy
 
 if TYPE_CHECKING:
     from nlrl.scaling.across import solve_all
@@ -18,24 +19,17 @@ if TYPE_CHECKING:
     from nlrl.scaling.marginal import Curve, allocate, curves_of
     from nlrl.scaling.policy import Option, Policy, default_policy, load_policy, save_policy
 
-_HOMES = {
-    "across": ("solve_all",),
-    "flops": ("Shape", "compare_matched", "matched"),
-    "gains": ("GainTable", "fit_gain", "load_gain", "save_gain"),
-    "marginal": ("Curve", "allocate", "curves_of"),
-    "calibrate": ("Calibration", "default_strategies"),
-    "policy": ("Option", "Policy", "default_policy", "load_policy", "save_policy"),
-}
+__getattr__, __dir__ = lazy(__name__, {
+    "nlrl.scaling.across": ("solve_all",),
+    "nlrl.scaling.flops": ("Shape", "compare_matched", "matched"),
+    "nlrl.scaling.gains": ("GainTable", "fit_gain", "load_gain", "save_gain"),
+    "nlrl.scaling.marginal": ("Curve", "allocate", "curves_of"),
+    "nlrl.scaling.calibrate": ("Calibration", "default_strategies"),
+    "nlrl.scaling.policy": ("Option", "Policy", "default_policy", "load_policy", "save_policy"),
+})  # fmt: skip
 
 __all__ = [
     "Calibration", "Curve", "GainTable", "Option", "Policy", "Shape", "allocate", "compare_matched", "curves_of",
     "default_policy", "default_strategies", "fit_gain", "load_gain", "load_policy", "matched", "save_gain",
     "save_policy", "solve_all",
 ]  # fmt: skip
-
-
-def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"nlrl.scaling.{home}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

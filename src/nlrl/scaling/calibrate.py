@@ -239,7 +239,7 @@ def _decide(
     sampling: Sampling,
     said: Sequence[str],
 ) -> Calibration:
-    from nlrl import __version__
+    from nlrl.core.version import __version__
 
     if not np.isfinite(plain.right).any():
         raise UserError("None of the answers could be judged. Check that the problems have references of their kind.")

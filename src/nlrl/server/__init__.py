@@ -5,10 +5,10 @@ Names are loaded when they are first used; all but the keys and the records need
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from nlrl.core import MissingExtra
+from nlrl.core.faces import lazy
 
 if TYPE_CHECKING:
     from nlrl.server.app import DEFAULT_LIMITS, App, Settings
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from nlrl.server.telemetry import Telemetry, open_telemetry
     from nlrl.server.uvicorn_server import listen, serving
 
-_HOMES = {
-    "app": ("DEFAULT_LIMITS", "App", "Settings"),
-    "catalog": ("Catalog", "public_id"),
-    "journal": ("Journal", "Texts"),
-    "keys": ("SCOPES", "Key", "KeyStore"),
-    "records": ("Record", "Records"),
-    "telemetry": ("Telemetry", "open_telemetry"),
-    "uvicorn_server": ("listen", "serving"),
-}
+_load, __dir__ = lazy(__name__, {
+    "nlrl.server.app": ("DEFAULT_LIMITS", "App", "Settings"),
+    "nlrl.server.catalog": ("Catalog", "public_id"),
+    "nlrl.server.journal": ("Journal", "Texts"),
+    "nlrl.server.keys": ("SCOPES", "Key", "KeyStore"),
+    "nlrl.server.records": ("Record", "Records"),
+    "nlrl.server.telemetry": ("Telemetry", "open_telemetry"),
+    "nlrl.server.uvicorn_server": ("listen", "serving"),
+})  # fmt: skip
 
 __all__ = [
     "App",
@@ -50,16 +50,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            try:
-                return getattr(import_module(f"nlrl.server.{home}"), name)
-            except ModuleNotFoundError as error:
-                if error.name in ("aiohttp", "uvicorn", "httptools"):
-                    raise MissingExtra(error.name, "serve", "The server") from error
-                raise
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    try:
+        return _load(name)
+    except ModuleNotFoundError as error:
+        if error.name in ("aiohttp", "uvicorn", "httptools"):
+            raise MissingExtra(error.name, "serve", "The server") from error
+        raise

@@ -22,9 +22,9 @@ from collections.abc import Awaitable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
-from nlrl import __version__
 from nlrl.compute import Ledger
 from nlrl.core import Model
+from nlrl.core.version import __version__
 from nlrl.server.ask import Ask
 from nlrl.server.call import Call, ClientGone
 from nlrl.server.errors import as_api_error

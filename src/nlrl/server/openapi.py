@@ -11,7 +11,7 @@ from nlrl.server.ask import EFFORT
 @functools.cache
 def document(models: tuple[str, ...] = ()) -> dict[str, Any]:
     """OpenAPI 3.1. models: some ids that are served, offered as values."""
-    from nlrl import __version__
+    from nlrl.core.version import __version__
 
     any_id = {**_TEXT, "minLength": 1, "description": "MODEL or STRATEGY@MODEL"}
     shared = {"model": {"anyOf": [{"enum": list(models)}, any_id]} if models else any_id, **_SHARED}

@@ -28,9 +28,9 @@ from contextvars import ContextVar
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from nlrl import __version__
 from nlrl.compute import Ledger
 from nlrl.core import MissingExtra, Model, Spend, UserError
+from nlrl.core.version import __version__
 from nlrl.models._openai_wire import apportion
 from nlrl.server import genai_names as names
 from nlrl.server.ask import Ask

@@ -26,7 +26,7 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
-from nlrl import __version__
+from nlrl.core.version import __version__
 from nlrl.server.access import Access
 from nlrl.server.admission import Admission
 from nlrl.server.call import Call

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from nlrl.core.faces import lazy
 
 if TYPE_CHECKING:
     from nlrl.training.learner import FitReport, Recipe, TextLearner
@@ -12,19 +13,15 @@ if TYPE_CHECKING:
     from nlrl.training.sft import FineTuner
     from nlrl.training.text_model import TextTransformer
 
-_HOMES = {
-    "LabelProgress": "rollouts", "Labelled": "rollouts", "LabelledAttempt": "rollouts", "label_attempts": "rollouts",
-    "train_prm": "prm", "FitReport": "learner", "Recipe": "learner", "TextLearner": "learner", "FineTuner": "sft",
-    "TextTransformer": "text_model",
-}  # fmt: skip
+__getattr__, __dir__ = lazy(__name__, {
+    "nlrl.training.learner": ("FitReport", "Recipe", "TextLearner"),
+    "nlrl.training.prm": ("train_prm",),
+    "nlrl.training.rollouts": ("LabelProgress", "Labelled", "LabelledAttempt", "label_attempts"),
+    "nlrl.training.sft": ("FineTuner",),
+    "nlrl.training.text_model": ("TextTransformer",),
+})  # fmt: skip
 
 __all__ = [
     "FineTuner", "FitReport", "LabelProgress", "Labelled", "LabelledAttempt", "Recipe", "TextLearner",
     "TextTransformer", "label_attempts", "train_prm",
 ]  # fmt: skip
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"nlrl.training.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -95,6 +95,12 @@ def test_names_of_loggers_load_nothing(build):
     assert not counts["circles at run time"]
 
 
+def test_a_room_s_own_files_are_no_import(build):
+    own = build(**{"high/x": "DATA = files('nlrl.high') / 'x.css'", "high/__init__": "from . import x"})
+    assert not own["circles at run time"]
+    assert len(build(**{"low/y": "DATA = files('nlrl.high') / 'x.css'"})["arrows up at run time"]) == 1
+
+
 def test_private_modules_and_names_of_other_rooms(build):
     inside = build(**{"low/_p": "", "low/y": "from nlrl.low._p import x, _z\nfrom nlrl import __version__"})
     assert not inside["private across rooms"]

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import inspect
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from nlrl.core.faces import lazy
 
 if TYPE_CHECKING:
     from nlrl.language_rl.environments.exact import (
@@ -21,19 +23,20 @@ if TYPE_CHECKING:
     )
     from nlrl.language_rl.environments.finite import FiniteEnvironment, Outcome, State
 
-_HOMES = {
-    "finite": ("FiniteEnvironment", "Outcome", "State"),
-    "exact": (
+__getattr__, __dir__ = lazy(__name__, {
+    "nlrl.language_rl.environments.finite": ("FiniteEnvironment", "Outcome", "State"),
+    "nlrl.language_rl.environments.exact": (
         "Solution", "evaluate_policy", "mean_return", "start_value", "success_within", "uniform_policy",
         "value_iteration",
     ),
-}  # fmt: skip
+})  # fmt: skip
+
 _PLACES = {
-    "breakthrough": "Breakthrough",
-    "frozen_lake": "FrozenLake",
-    "maze": "Maze",
-    "tic_tac_toe": "TicTacToe",
-    "wordle": "Wordle",
+    "breakthrough": "nlrl.language_rl.environments.breakthrough:Breakthrough",
+    "frozen_lake": "nlrl.language_rl.environments.frozen_lake:FrozenLake",
+    "maze": "nlrl.language_rl.environments.maze:Maze",
+    "tic_tac_toe": "nlrl.language_rl.environments.tic_tac_toe:TicTacToe",
+    "wordle": "nlrl.language_rl.environments.wordle:Wordle",
 }
 
 __all__ = [
@@ -60,7 +63,8 @@ def make(spec: str) -> FiniteEnvironment:
         ) from None
     if parsed.name not in _PLACES:
         raise UnknownName("environment", parsed.name, _PLACES)
-    kind = getattr(import_module(f"{__name__}.{parsed.name}"), _PLACES[parsed.name])
+    module, _, name = _PLACES[parsed.name].partition(":")
+    kind = getattr(import_module(module), name)
     known = inspect.signature(kind).parameters
     for key in parsed.parameters:
         if key not in known:
@@ -70,12 +74,5 @@ def make(spec: str) -> FiniteEnvironment:
 
 def names() -> dict[str, str]:
     """Every environment with the first line of its module's docstring."""
-    modules = {name: import_module(f"{__name__}.{name}") for name in sorted(_PLACES)}
+    modules = {name: import_module(place.partition(":")[0]) for name, place in sorted(_PLACES.items())}
     return {name: (inspect.getdoc(module) or "").splitlines()[0] for name, module in modules.items()}
-
-
-def __getattr__(name: str) -> Any:
-    for home, exported in _HOMES.items():
-        if name in exported:
-            return getattr(import_module(f"{__name__}.{home}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

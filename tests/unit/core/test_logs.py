@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from nlrl.cli.logs import log_context, redact, setup_logging
 from nlrl.core import UserError
+from nlrl.core.logs import log_context, redact, setup_logging
 
 
 @pytest.fixture(autouse=True)

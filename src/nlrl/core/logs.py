@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TextIO
 
-from nlrl.core import UserError
+from nlrl.core.errors import UserError
 
 _context: ContextVar[Mapping[str, str]] = ContextVar("nlrl_log_context", default={})  # noqa: B039 (never mutated)
 
