@@ -3,6 +3,7 @@
     critic = Critic(model, bank, ledger)
     notes = await critic.evaluate(problem, rollout)          # G2: what went right or wrong here, and why
     lesson = await critic.aggregate(notes)                   # G1: what they have in common
+    value = await critic.assess(rollouts, judged)            # both: the language value of the policy
 
 An episode has one step, so its language value joins the attempt with its judgement, and no future. Aggregation reads at
 most `FAN_IN` notes at a time and then their summaries, so its context is bounded however many rollouts there are.
@@ -25,6 +26,7 @@ from nlrl.core import (
     Message,
     Model,
     ModelError,
+    ModelRefused,
     Phase,
     Problem,
     Sampling,
@@ -56,6 +58,22 @@ class Note(msgspec.Struct, frozen=True):
     def evidence(self) -> Evidence:
         """The rollout behind it."""
         return Evidence(self.problem, self.verdict)
+
+
+class Assessment(msgspec.Struct, frozen=True):
+    """The language value of a policy: what came of its attempts, counted, and what they teach, in the critic's words.
+
+    lesson  "" where the critic was not asked, or said nothing
+    error   why there is no lesson, where the critic failed
+    """
+
+    counted: str
+    lesson: str = ""
+    notes: tuple[Note, ...] = ()
+    error: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.counted} {self.lesson}".strip()
 
 
 @dataclass(eq=False)
@@ -120,6 +138,20 @@ class Critic:
             texts = [t for t in texts if t]
         return texts[0] if texts else ""
 
+    async def assess(self, rollouts: Sequence[Rollout], judged: Sequence[tuple[Problem, Rollout]]) -> Assessment:
+        """The language value of the policy that made these rollouts; `judged` are those of them to be read.
+
+        Raises BudgetExhausted, and ModelError for an outage.
+        """
+        notes = tuple(await self.evaluate(judged))
+        try:
+            lesson = await self.aggregate([n for n in notes if n.verdict != "right"] or notes)
+        except ModelRefused:
+            raise
+        except ModelError as failure:  # it has just answered, so this is no outage
+            return Assessment(counted(rollouts), notes=notes, error=cut(f"the critic failed: {failure}", _NOTE))
+        return Assessment(counted(rollouts), lesson, notes)
+
     async def _fits(self, asks: Sequence[tuple[Message, ...]]) -> bool:
         if self.ledger.budget == Budget():
             return True
@@ -159,6 +191,23 @@ def lesson_prompt(notes: Sequence[str]) -> tuple[Message, ...]:
     )
 
 
+def counted(rollouts: Sequence[Rollout]) -> str:
+    """What came of attempts, as a sentence: "11 of 20 right, 2 cut off, 1 without a readable answer." """
+    judged = [r for r in rollouts if r.value is not None]
+    right = [r.value == 1.0 if r.correct is None else r.correct for r in judged]
+    parts = [f"{sum(right)} of {len(judged)} right"]
+    values = [r.value or 0.0 for r in judged]
+    if values != [float(one) for one in right]:
+        parts.append(f"evaluated at {sum(values) / len(values):.2f} of 1")
+    for number, what in (
+        (sum(r.cut for r in judged), "cut off"),
+        (sum(r.verdict == "unparsed" and not r.cut for r in judged), "without a readable answer"),
+        (len(rollouts) - len(judged), "that nobody could judge"),
+    ):
+        parts += [f"{number} {what}"] if number else []
+    return ", ".join(parts) + "."
+
+
 def judgement(problem: Problem, rollout: Rollout) -> str:
     """The verdict in words, with the reference where the problem has one; code has the test that failed instead."""
     if rollout.cut:
@@ -167,7 +216,7 @@ def judgement(problem: Problem, rollout: Rollout) -> str:
         return "wrong, no answer could be read out of it"
     if rollout.verdict == "right":
         return "right"
-    if problem.tests is not None or problem.reference is None:
+    if problem.tests is not None or problem.reference is None or rollout.correct:  # correct, and yet not rewarded
         return cut(f"{rollout.verdict}, {rollout.reason}" if rollout.reason else rollout.verdict, _NOTE)
     return f"{rollout.verdict}, the right answer is {cut(problem.reference, 80)}"
 

@@ -34,12 +34,19 @@ class Improvement:
 
     policy      the incumbent at the end
     iterations  all of them, the start first; also in the log
-    stopped     None: all iterations were made; else the resource that ended
+    stopped     None: all iterations were made, or it has converged; else the resource that ended
+    converged   why nothing more was tried; "" where all iterations were made, or the budget ended
     """
 
     policy: LanguagePolicy
     iterations: tuple[Entry, ...]
     stopped: str | None = None
+    converged: str = ""
+
+    @property
+    def ended(self) -> str:
+        """What ended the run: "converged", "iterations" or "budget"."""
+        return "budget" if self.stopped else "converged" if self.converged else "iterations"
 
     @property
     def tokens(self) -> int:
@@ -54,17 +61,21 @@ class Improvement:
     @property
     def failed_notes(self) -> int:
         """Rollouts on which the critic failed."""
-        return sum(bool(n.error) for i in self.iterations if i.proposal for n in i.proposal.notes)
+        read = [i.assessment or i.proposal for i in self.iterations]
+        return sum(bool(n.error) for one in read if one for n in one.notes)
 
 
 async def improve_policy(
     model: Model,
     problems: Sequence[Problem],
     *,
+    validation: Sequence[Problem] | None = None,
+    held_out: Sequence[Problem] = (),
     settings: AskingSettings | None = None,
     start: LanguagePolicy | None = None,
     critic: Model | None = None,
     reward_models: Sequence[Verifier | str] = (),
+    rewards_first: bool = False,
     budget: Budget | None = None,
     bank: Bank | None = None,
     out: str | Path | None = None,
@@ -73,17 +84,21 @@ async def improve_policy(
 ) -> Improvement:
     """A better policy for problems like these, or the one to start from.
 
+    validation     problems that decide; else a share of `problems` (`AskingSettings.validation`)
+    held_out       problems that every incumbent is measured on and nothing is decided by
     critic         the model that evaluates and proposes; the policy's own if not given
-    reward_models  judge the rollouts of problems without reference or tests
+    reward_models  judge the rollouts of problems without reference or tests; with `rewards_first` of all problems
     out            a directory for the log and the policy; a run that is already there is gone on with, also with more
                    iterations or a larger budget
 
     Raises UserError for too few problems or none that can be judged, and for other settings than the run's in `out`.
     """
     settings, start, budget = settings or AskingSettings(), start or LanguagePolicy(), budget or Budget()
-    judge = Judge(reward_models)
-    feedback, validation = split([p for p in problems if judge.can(p)], settings)
-    if not feedback or not validation:
+    judge = Judge(reward_models, rewards_first=rewards_first)
+    feedback, deciding, apart = ([p for p in some if judge.can(p)] for some in (problems, validation or (), held_out))
+    if validation is None:
+        feedback, deciding = split(feedback, settings)
+    if not feedback or not deciding:
         raise UserError(
             f"{len(problems)} problems do not give a feedback and a validation split of judgeable ones: it takes at "
             "least two different problems with a reference or tests, or a reward model to judge them."
@@ -92,15 +107,17 @@ async def improve_policy(
         raise UserError("An improvement run is limited by tokens or calls; its log does not add up anything else.")
     if objection := start.objection():
         raise UserError(f"The start policy cannot be used: {objection}.")
-    about = _about(model, critic, feedback, validation, settings, start, reward_models, budget)
+    about = _about(model, critic, feedback, deciding, settings, start, reward_models, budget)
+    if settings.assess or apart or rewards_first:  # a log without them says nothing of them
+        about |= {"assess": settings.assess, "held_out": len(apart), "rewards_first": rewards_first}
     path = None if out is None else Path(out)
     with PolicyLog(path and path / LOG, about) as log:
-        state = RunState(start, settings, feedback, validation)
+        state = RunState(start, settings, feedback, deciding, apart)
         for iteration in log.iterations:
             state.apply(iteration)
         stopped = log.iterations[-1].note if log.iterations and log.iterations[-1].decision == "stopped" else None
         for number in range(len(log.iterations), settings.iterations + 1):
-            if stopped:
+            if stopped or state.converged:
                 break
             ledger = Ledger(_left(budget, log.iterations))
             roller = Roller(
@@ -111,11 +128,11 @@ async def improve_policy(
             done = log.append(await Turn(state, roller, reader, number).take())
             state.apply(done)
             if path is not None:
-                _write(path / POLICY, state.incumbent.policy.to_json())
+                write_whole(path / POLICY, state.incumbent.policy.to_json())
             if on_iteration:
                 on_iteration(done)
             stopped = done.note if done.decision == "stopped" else None
-        return Improvement(state.incumbent.policy, tuple(log.iterations), stopped)
+        return Improvement(state.incumbent.policy, tuple(log.iterations), stopped, state.converged)
 
 
 def _left(budget: Budget, done: Sequence[Entry]) -> Budget:
@@ -149,7 +166,8 @@ def _about(
     }
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all. Raises OSError."""
     beside = path.with_name(path.name + ".new")
     beside.write_bytes(content)
     beside.replace(path)

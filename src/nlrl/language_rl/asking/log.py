@@ -19,6 +19,7 @@ import msgspec
 
 from nlrl.core import BankError, DataError, UserError
 from nlrl.language_rl.asking.acceptance import Comparison
+from nlrl.language_rl.asking.critique import Assessment
 from nlrl.language_rl.asking.policy import LanguagePolicy
 from nlrl.language_rl.asking.proposals import Proposal
 from nlrl.language_rl.asking.rollouts import Rollout
@@ -36,6 +37,7 @@ class Entry(msgspec.Struct, frozen=True):
                 nothing, unparsed, known. "stopped": the budget ended in the middle
     incumbent   id of the policy that the run would return now, and its mean on the validation split
     tokens, calls  of this iteration; `phases` has the tokens by phase
+    assessment  the language value of the incumbent at the start of the iteration (`AskingSettings.assess`)
     """
 
     iteration: int
@@ -53,6 +55,7 @@ class Entry(msgspec.Struct, frozen=True):
     calls: int = 0
     phases: dict[str, int] = {}
     note: str = ""
+    assessment: Assessment | None = None
 
 
 class _Head(msgspec.Struct):

@@ -33,7 +33,7 @@ from nlrl.core import (
     system,
     user,
 )
-from nlrl.language_rl.asking.critique import Critic, Note, cut
+from nlrl.language_rl.asking.critique import Assessment, Critic, Note, cut
 from nlrl.language_rl.asking.policy import (
     LONGEST_EXAMPLE,
     LONGEST_INSTRUCTION,
@@ -162,28 +162,30 @@ def bare(parent: LanguagePolicy) -> Proposal:
     return Proposal("bare", replace(parent, examples=()), "what the examples are worth")
 
 
-async def from_critic(parent: LanguagePolicy, judged: Sequence[Judged], critic: Critic) -> Proposal:
-    """Evaluate each rollout, aggregate, and ask for one edit. Raises BudgetExhausted, and ModelError for an outage."""
+async def from_critic(
+    parent: LanguagePolicy, judged: Sequence[Judged], critic: Critic, assessment: Assessment | None = None
+) -> Proposal:
+    """Evaluate each rollout, aggregate, and ask for one edit. Raises BudgetExhausted, and ModelError for an outage.
+
+    assessment  of the parent, where there is one already: then it is not made again
+    """
     if not judged:
         return Proposal("critic", None, "there is no judged rollout to read")
-    notes = tuple(await critic.evaluate(judged))
-    lesson = ""
+    found = assessment or await critic.assess([r for _, r in judged], judged)
+    if found.error or not found.lesson:
+        why = found.error or "the critic said nothing"
+        return Proposal("critic", None, why, notes=found.notes, unparsed=True)
     try:
-        lesson = await critic.aggregate([n for n in notes if n.verdict != "right"] or notes)
-        if not lesson:
-            return Proposal("critic", None, "the critic said nothing", notes=notes, unparsed=True)
         grammar = edit_grammar(parent) if critic.model.can.grammar else None
-        raw = await critic.ask(edit_prompt(parent, lesson), sampling=replace(EDIT_SAMPLING, grammar=grammar))
+        raw = await critic.ask(edit_prompt(parent, found.lesson), sampling=replace(EDIT_SAMPLING, grammar=grammar))
     except ModelRefused:
         raise
     except ModelError as failure:  # it has just answered, so this is no outage
         why = cut(f"the critic failed: {failure}", 300)
-        return Proposal("critic", None, why, notes=notes, lesson=lesson, unparsed=True)
-    evidence = tuple(n.evidence for n in notes if n.text)
-    changed = parse_edit(raw, parent, evidence)
-    if changed is None:
-        return Proposal("critic", None, "the reply was no edit", raw, notes, lesson, unparsed=True)
-    return Proposal("critic", changed, "the critic's edit", raw, notes, lesson)
+        return Proposal("critic", None, why, notes=found.notes, lesson=found.lesson, unparsed=True)
+    changed = parse_edit(raw, parent, tuple(n.evidence for n in found.notes if n.text))
+    why = "the reply was no edit" if changed is None else "the critic's edit"
+    return Proposal("critic", changed, why, raw, found.notes, found.lesson, unparsed=changed is None)
 
 
 _EDITS = (

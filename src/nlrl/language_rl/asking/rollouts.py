@@ -54,6 +54,7 @@ class Rollout(msgspec.Struct, frozen=True):
     value    in [0, 1]; None where nobody could judge it, which is neither right nor wrong
     strict   the answer stood where the contract wants it; cut: the attempt ran into its limit of tokens
     tokens   what this answer would cost alone: prompt, attempts, judgement
+    correct  by the reference, the tests or the constraints, whoever said the value; None where none of them could tell
     """
 
     problem: str
@@ -67,6 +68,7 @@ class Rollout(msgspec.Struct, frozen=True):
     strict: bool = False
     cut: bool = False
     tokens: int = 0
+    correct: bool | None = None
 
     @property
     def evidence(self) -> Evidence:
@@ -82,11 +84,14 @@ class Judge:
 
     Problems with a reference, tests or constraints are graded. For the rest the reward models are asked, verifiers or
     their names: the value is the mean of those that do not abstain (`Score`: 0.5 without a verdict); None if all do.
+
+    rewards_first  the reward models are asked for every problem, and the grader only where they all abstain
     """
 
-    def __init__(self, reward_models: Sequence[Verifier | str] = ()) -> None:
+    def __init__(self, reward_models: Sequence[Verifier | str] = (), *, rewards_first: bool = False) -> None:
         self._grader = ReferenceVerifier()
         self._models = [get_verifier(m) if isinstance(m, str) else m for m in reward_models]
+        self._rewards_first = rewards_first and bool(self._models)
 
     def grades(self, problem: Problem) -> bool:
         """Whether the problem says itself what is right."""
@@ -98,22 +103,43 @@ class Judge:
 
     def needs_logprobs(self, problem: Problem) -> bool:
         """Whether a reward model will read the token log-probabilities of the draws."""
-        asked = [] if self.grades(problem) else [getattr(m, "needs_logprobs", False) for m in self._models]
+        graded = self.grades(problem) and not self._rewards_first
+        asked = [] if graded else [getattr(m, "needs_logprobs", False) for m in self._models]
         return any(bool(needs(problem)) if callable(needs) else bool(needs) for needs in asked)
 
-    async def score(self, problem: Problem, answer: Candidate, compute: Compute) -> tuple[float | None, Score]:
-        """The value, and the score that says most. Reward models spend through `compute`."""
-        if self.grades(problem):
-            score = (await self._grader.score(problem, [answer]))[0]
-            return (None if score.verdict is Verdict.ABSTAIN else float(score.verdict is Verdict.RIGHT)), score
-        if answer.answer is None:
-            return 0.0, Score(0.0, Verdict.UNPARSED, reason="no answer could be read out of the text")
+    async def score(
+        self, problem: Problem, answer: Candidate, compute: Compute
+    ) -> tuple[float | None, Score, bool | None]:
+        """The value, the score that says most, and whether it is correct. Reward models spend through `compute`."""
+        graded = (await self._grader.score(problem, [answer]))[0] if self.grades(problem) else None
+        correct = None if graded is None or graded.verdict is Verdict.ABSTAIN else graded.verdict is Verdict.RIGHT
+        by_grade = None if correct is None else float(correct)
+        if graded is not None and not self._rewards_first:
+            return by_grade, graded, correct
+        if answer.answer is None and not self._rewards_first:
+            return 0.0, Score(0.0, Verdict.UNPARSED, reason="no answer could be read out of the text"), None
         said = [(await compute.score(problem, [answer], model))[0].score for model in self._models]
-        heard = [s for s in said if s is not None and not (s.verdict is Verdict.ABSTAIN and s.value == 0.5)]
-        if not heard:
-            return None, next((s for s in said if s is not None), Score(0.5, reason="nobody could judge it"))
-        value = sum(s.value for s in heard) / len(heard)
-        return value, heard[0]
+        heard = [s for s in said if s is not None and not self._abstains(s)]
+        if heard:
+            value = sum(s.value for s in heard) / len(heard)
+            return value, in_words(heard[0], value) if self._rewards_first else heard[0], correct
+        if graded is not None:
+            return by_grade, graded, correct
+        return None, next((s for s in said if s is not None), Score(0.5, reason="nobody could judge it")), None
+
+    def _abstains(self, score: Score) -> bool:
+        """A plain function's reward of 0.5 has no reason, and is no abstention."""
+        return (
+            score.verdict is Verdict.ABSTAIN and score.value == 0.5 and not (self._rewards_first and not score.reason)
+        )
+
+
+def in_words(score: Score, value: float) -> Score:
+    """A reward as a judgement that a critic can read: a number alone says neither right nor wrong."""
+    verdict = score.verdict
+    if verdict is Verdict.ABSTAIN:
+        verdict = Verdict.RIGHT if value >= 1 else Verdict.WRONG
+    return Score(score.value, verdict, reason=score.reason or f"the reward is {value:.2f} of 1")
 
 
 @dataclass(eq=False)
@@ -254,7 +280,7 @@ class Roller:
         chosen = next((c for c in answer.candidates if c.id == answer.chosen and c.answer == answer.value), None)
         whole = chosen or Candidate("answer", Completion(answer.text, Finish.STOP, 0), answer.value)
         before = compute.ledger.total.tokens
-        value, score = await self.judge.score(problem, whole, compute)
+        value, score, correct = await self.judge.score(problem, whole, compute)
         if compute.stopped is not None and compute.stopped in _SPENT:  # the reward model had no room
             raise BudgetExhausted(compute.stopped)
         return Rollout(
@@ -269,6 +295,7 @@ class Roller:
             strict=extract_answer(answer.text, problem).strict,
             cut=whole.completion.finish is Finish.LENGTH,
             tokens=answer.usage.tokens + compute.ledger.total.tokens - before,
+            correct=correct,
         )
 
 

@@ -11,13 +11,14 @@ from typing import Any
 
 from nlrl.core import BudgetExhausted, Phase, Problem, Sampling, Spend, UserError
 from nlrl.language_rl.asking.acceptance import compare, holds
-from nlrl.language_rl.asking.critique import Critic
+from nlrl.language_rl.asking.critique import Assessment, Critic, counted
 from nlrl.language_rl.asking.log import Entry
 from nlrl.language_rl.asking.policy import LanguagePolicy
 from nlrl.language_rl.asking.pool import Member, Pool, merge
 from nlrl.language_rl.asking.proposals import KINDS, Proposal, bare, from_critic, mistakes_of_form, successes
-from nlrl.language_rl.asking.rollouts import Rolled, Roller, values_of
+from nlrl.language_rl.asking.rollouts import Rolled, Roller, Rollout, values_of
 
+ALL_RIGHT = "everything is right"
 _BLOCK = 20  # validation problems between two looks at whether a candidate has fallen behind
 
 
@@ -32,6 +33,10 @@ class AskingSettings:
     samples      answers per problem
     confidence   of the one-sided test by which a candidate takes over; 0.9 accepts 7 wins against 2 losses
     kinds        of proposals, taken in turn
+    assess       every iteration evaluates the incumbent on all feedback problems, and the critic aggregates evaluations
+                 of a minibatch of them in words (`Entry.assessment`), whatever is proposed then; else the critic is
+                 asked where its own kind has its turn, and policies are rolled out as far as needed
+    patience     iterations without an accepted change after which the run has converged; None: they are all made
     seed         of splits, minibatches and parents, and of the draws unless `sampling` has a seed of its own
     """
 
@@ -42,6 +47,8 @@ class AskingSettings:
     samples: int = 1
     confidence: float = 0.9
     kinds: tuple[str, ...] = KINDS
+    assess: bool = False
+    patience: int | None = None
     sampling: Sampling = field(default_factory=Sampling)
     seed: int = 0
 
@@ -52,6 +59,8 @@ class AskingSettings:
             raise UserError("validation must lie between 0 and 1, confidence from 0.5 to below 1.")
         if not self.kinds or not set(self.kinds) <= set(KINDS):
             raise UserError(f"kinds must be some of {', '.join(KINDS)}, got {', '.join(self.kinds) or 'none'}.")
+        if self.patience is not None and self.patience < 1:
+            raise UserError("patience must be at least 1 iteration, or None to make them all.")
 
     @property
     def draw_seed(self) -> int:
@@ -71,7 +80,10 @@ def split(problems: Sequence[Problem], settings: AskingSettings) -> tuple[list[P
 
 
 class RunState:
-    """All that an iteration builds on: a fold over the log."""
+    """All that an iteration builds on: a fold over the log.
+
+    held_out  problems that every incumbent is measured on, and that nothing is decided by
+    """
 
     def __init__(
         self,
@@ -79,14 +91,17 @@ class RunState:
         settings: AskingSettings,
         feedback: Sequence[Problem],
         validation: Sequence[Problem],
+        held_out: Sequence[Problem] = (),
     ) -> None:
-        self.settings, self.feedback, self.validation = settings, feedback, validation
+        self.settings, self.feedback, self.validation, self.held_out = settings, feedback, validation, held_out
         self.incumbent = Member(start, {})
         self.pool = Pool()
         self.known: Rolled = {}
         self.tried = {start.id}
         self.merged: list[tuple[str, str]] = []
         self.turn = 0  # of the kinds of proposals
+        self.converged = ""  # why nothing more is worth trying
+        self._idle = 0  # iterations since the last accepted change
 
     def apply(self, done: Entry) -> None:
         """Count an iteration in, made now or read from the log."""
@@ -95,6 +110,12 @@ class RunState:
             self.known[key] = (*self.known.get(key, ()), rollout)
         if done.proposal is not None and done.kind in self.settings.kinds:
             self.turn = self.settings.kinds.index(done.kind) + 1
+        self._idle = 0 if done.decision == "accepted" else self._idle + 1
+        patience = self.settings.patience
+        if patience is not None and done.note == ALL_RIGHT:
+            self.converged = ALL_RIGHT
+        elif patience is not None and self._idle >= patience:
+            self.converged = f"no change was accepted in {self._idle} iteration{'s' if self._idle > 1 else ''}"
         if done.kind == "merge" and len(done.parents) == 2:
             self.merged.append((done.parents[0], done.parents[1]))
         if done.policy is None or done.decision == "stopped":
@@ -162,14 +183,45 @@ class Turn:
             raise UserError("None of the validation problems could be judged: every reward model abstained.")
         mean = sum(values.values()) / len(values)
         self._parts |= {"accuracy": mean, "decision": "accepted"}
+        await self._measure(policy)
+
+    async def _measure(self, policy: LanguagePolicy) -> None:
+        """A new incumbent on what is held out. It is accepted, whether or not the budget holds this too."""
+        try:
+            await self.roller.roll(policy, self.state.held_out)
+        except BudgetExhausted:
+            self._parts["note"] = "the budget ended before all held-out problems were tried"
+
+    async def _assess(self, batch: Sequence[Problem]) -> bool:
+        """Evaluate the incumbent in full, and aggregate in words; whether there is anything left to improve."""
+        state, policy = self.state, self.state.incumbent.policy
+        every = {p.id: p for p in (*state.feedback, *state.validation)}.values()
+        rolled = await self.roller.roll(policy, list(every))
+        rollouts = [r for some in rolled.values() for r in some]
+        values = values_of(rolled)
+        if values and min(values.values()) >= 1:
+            self._parts |= {"assessment": Assessment(counted(rollouts)), "decision": "nothing", "note": ALL_RIGHT}
+            return False
+        self._parts["assessment"] = await self.critic.assess(rollouts, self._worst(policy, batch))
+        return True
+
+    def _worst(self, policy: LanguagePolicy, batch: Sequence[Problem]) -> list[tuple[Problem, Rollout]]:
+        """The worst rollout of each problem of a minibatch: what the critic reads."""
+        known = self.roller.known
+        judged = [(p, r) for p in self.state.feedback for r in known.get((policy.id, p.id), ()) if r.value is not None]
+        worst = {p.id: (p, r) for p, r in sorted(judged, key=lambda j: -(j[1].value or 0.0)) if p in batch}
+        return list(worst.values())
 
     async def _improve(self) -> None:
         state, roller = self.state, self.roller
         rng = random.Random(f"{state.settings.seed}:turn:{self.number}")
         kinds = state.settings.kinds
         pair = state.pool.specialists(state.merged) if kinds[state.turn % len(kinds)] == "merge" else None
-        parent = pair[0] if pair else state.pool.pick(rng)
         batch = state.minibatch(self.number)
+        if state.settings.assess and not await self._assess(batch):
+            return
+        # what was said is said of the incumbent
+        parent = pair[0] if pair else state.incumbent if state.settings.assess else state.pool.pick(rng)
         rolled = await roller.roll(parent.policy, batch)
         if pair:
             self._parts["parents"] = (pair[0].policy.id, pair[1].policy.id)
@@ -197,6 +249,7 @@ class Turn:
             self._parts["decision"] = "rejected"
         elif found is not None and holds(found, state.settings.confidence):
             self._parts |= {"decision": "accepted", "incumbent": candidate.id, "accuracy": found.candidate}
+            await self._measure(candidate)
         else:
             stays = Pool(list(state.pool.members)).add(Member(candidate, values))
             self._parts["decision"] = "specialist" if stays else "rejected"
@@ -234,8 +287,8 @@ class Turn:
             elif kind == "bare":
                 proposal = bare(parent.policy)
             else:
-                worst = {p.id: (p, r) for p, r in sorted(seen, key=lambda j: -(j[1].value or 0.0)) if p in batch}
-                proposal = await from_critic(parent.policy, list(worst.values()), self.critic)
+                judged = self._worst(parent.policy, batch)
+                proposal = await from_critic(parent.policy, judged, self.critic, self._parts.get("assessment"))
             if proposal.policy is not None or proposal.unparsed:
                 return proposal
         return proposal
