@@ -4,8 +4,8 @@
 
 On generated sums (three to five terms of two digits) and the embedded model: the metrics of each iteration, the learned
 words, and the accuracy of the policies before and after on two fifths of the problems, which nothing was learned from
-or decided by, with 95 % intervals over problems. Sums were chosen because earlier runs found that an improved prompt helps
-there (`gpi_prompt_only.py`, other problems): it says nothing of other tasks.
+or decided by, with 95 % intervals over problems. Sums were chosen because earlier runs found that an improved prompt
+helps there (`gpi_prompt_only.py`, other problems): it says nothing of other tasks.
 
 Marks: the gain on the held-out problems lies above 0 with its interval; what is told to be spent is the budget at most,
 and the sum over the iterations; a row for every problem and iteration. `--quick` does it on a scripted model that obeys
