@@ -281,9 +281,9 @@ def test_reward_models_judge_what_has_no_reference_and_their_abstentions_count_f
 def test_the_public_function_takes_names_files_and_plain_questions(tmp_path):
     file = tmp_path / "sums.jsonl"
     file.write_text("".join(f'{{"question": "{p.question}", "answer": "{p.reference}"}}\n' for p in PROBLEMS))
-    found = language_gpi(adder(), None, file, None, 4, budget=50_000, out=tmp_path / "run")
+    found = language_gpi(adder(), None, file, None, 4, budget=50_000, out=tmp_path / "run", results=None)
     assert len(found.iterations) == 5 and (tmp_path / "run" / "policy.json").exists()
-    plain = language_gpi(adder(), None, [p.question for p in PROBLEMS], Liking(), 1)
+    plain = language_gpi(adder(), None, [p.question for p in PROBLEMS], Liking(), 1, results=None)
     assert len(plain.iterations) == 2
 
 
@@ -397,7 +397,7 @@ def test_a_seed_is_that_of_the_draws_and_of_the_critic_too():
     assert len(set(zero.values())) > len(zero) * 0.8  # one luck for all would be none
     assert set(heard(0, takes_seeds=False).values()) == {None}
     model = adder()
-    language_gpi(model, None, PROBLEMS, None, 0)
+    language_gpi(model, None, PROBLEMS, None, 0, results=None)
     assert model.requests and all(r.sampling.seed is not None for r in model.requests)
 
 
