@@ -1,7 +1,8 @@
 """What a benchmark run was asked to do, and the directory that remembers it.
 
 runs/gsm8k-qwen/
-    config.json     the settings; running again with others is refused. And the software, also that which went on
+    config.json     the settings; running again with others is refused. And the software, also that which went on,
+                    and what each process has taken of its machine
     records.jsonl   what came out, appended line by line
     summary.json    figures made from the records; can always be made again
     .lock           held while a process writes here
@@ -141,6 +142,12 @@ def open_run(path: Path, config: RunConfig, model_name: str, problems: Sequence[
     # other software may go on with a run, but not unseen: its records are graded by more than one version then
     if software() not in (known := [found.get("software"), *found.get("went_on_with", [])]):
         _write_config(file, found | {"went_on_with": [*known[1:], software()]})
+
+
+def note_use(path: Path, taken: Mapping[str, Any]) -> None:
+    """Write into a run's settings what one more process has taken of its machine for it (`MachineUse.taken`)."""
+    found = read_config(path)
+    _write_config(path / CONFIG, found | {"used": [*found.get("used", []), taken]})
 
 
 def _write_config(file: Path, content: dict[str, Any]) -> None:

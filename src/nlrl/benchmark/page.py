@@ -20,6 +20,7 @@ from nlrl.benchmark.records import PANEL, Record
 from nlrl.benchmark.report import CURVE_NAMES, curve_notes, gain, interval_notes, percent, second_look
 from nlrl.benchmark.software import software_rows
 from nlrl.benchmark.summary import DomainSummary, PanelSummary, StrategySummary, Summary
+from nlrl.compute.machine import in_words
 from nlrl.core import MissingExtra, Verdict
 from nlrl.strategies import todays_name
 
@@ -100,6 +101,7 @@ def _settings(summary: Summary) -> str:
         "second look": run.get("second_look"),
         "spent": f"{summary.tokens:,} tokens in {summary.records:,} records",
         "machine": ", ".join(f"{name} {value}" for name, value in machine.items()),
+        "used": "; ".join(map(in_words, run.get("used") or [])),
         **software_rows(run),
     }
     items = "".join(f"<dt>{escape(k)}</dt><dd>{escape(str(v))}</dd>" for k, v in rows.items() if v not in (None, ""))

@@ -17,12 +17,14 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from nlrl.benchmark.config import RECORDS, RunConfig, locked, make_directory, open_run
+from nlrl.benchmark.config import RECORDS, RunConfig, locked, make_directory, note_use, open_run
 from nlrl.benchmark.record_log import Outcome, RecordLog, outcome
 from nlrl.benchmark.records import PANEL, Record
 from nlrl.benchmark.trial import Prompter, Trials
 from nlrl.compute import Bank
+from nlrl.compute.machine import MachineUse
 from nlrl.core import Model, Problem, Spend, UserError, Verifier
 
 
@@ -78,10 +80,12 @@ class Run:
     interrupted  it was asked to stop (Ctrl-C, SIGTERM) before it was done; run it again to go on
     duplicates   problems left out because an equal one came before
     torn_bytes   length of a half-written record that a killed process had left, and that was redone
+    used         what this process has taken of its machine for it (`MachineUse.taken`)
     """
 
     path: Path
     progress: Progress
+    used: Mapping[str, Any]
     interrupted: bool = False
     duplicates: int = 0
     torn_bytes: int = 0
@@ -149,14 +153,22 @@ async def run_benchmark(
                 tally.add(strategy, result)
             tally.resumed = tally.done
             trials = Trials(config, model, bank, grader or _grader(), prompt, tally.pay)
+            used = MachineUse()
             tally.tell()
-            work = _work(trials, unique, names, log, tally)
+            work = _work(trials, unique, names, log, tally, used)
             finished = await _until_stopped(work) if handle_signals else bool(await work)
-            return Run(path, tally.tell(), not finished, len(problems) - len(unique), log.dropped)
+            if tally.done > tally.resumed:
+                note_use(path, used.taken())
+            return Run(path, tally.tell(), used.taken(), not finished, len(problems) - len(unique), log.dropped)
 
 
 async def _work(
-    trials: Trials, problems: Sequence[Problem], names: Sequence[str], log: RecordLog, tally: _Tally
+    trials: Trials,
+    problems: Sequence[Problem],
+    names: Sequence[str],
+    log: RecordLog,
+    tally: _Tally,
+    used: MachineUse,
 ) -> bool:
     """All that is missing, a few problems at a time. True when done."""
     waiting = iter(enumerate(problems))
@@ -170,6 +182,7 @@ async def _work(
                     log.append(record)
                     tally.add(name, outcome(record))
                     tally.tell(record)
+                    used.look()
 
     try:
         async with asyncio.TaskGroup() as group:

@@ -16,6 +16,7 @@ from nlrl.cli.budgets import format_budget, parse_budget
 from nlrl.cli.datafiles import DataFiles, data_options
 from nlrl.cli.failures import FAILED, INTERRUPTED
 from nlrl.cli.frame import Command
+from nlrl.cli.profiling import profile_option
 from nlrl.strategies import parse_strategy
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ _SAMPLES = 8
 @click.option("--seed", type=int, help="Attempt i is drawn with seed + i, where the model takes seeds.")
 @click.option("--concurrency", type=int, default=4, show_default=True, help="Problems in flight.")
 @click.option("--bank", help="A file that keeps every sample, or none.  [default: OUT/bank.sqlite; env: NLRL_BANK]")
+@profile_option
 def bench(
     data: DataFiles,
     strategies: tuple[str, ...],
@@ -89,6 +91,7 @@ def bench(
     from nlrl.benchmark.report import FORMATS
     from nlrl.cli.openers import sampling
     from nlrl.cli.report import say_written, show_run
+    from nlrl.compute.machine import in_words
     from nlrl.language_rl.asking.policy import load_language_policy
     from nlrl.rewards.registry import get_verifier
 
@@ -123,6 +126,7 @@ def bench(
         return INTERRUPTED
     _, written = show_run(path, FORMATS)
     say_written(path, written)
+    click.echo(f"used     {in_words(run.used)}")
     problems = run.progress.total // len(run.progress.standing)
     if broken := [name for name, standing in run.progress.standing.items() if standing.failed >= problems > 0]:
         click.echo(f"\nFailed on every problem: {', '.join(broken)}. The page and the records say why.", err=True)

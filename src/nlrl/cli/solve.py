@@ -14,6 +14,7 @@ from nlrl.cli.budgets import parse_budget
 from nlrl.cli.frame import Command
 from nlrl.cli.inputs import read_question
 from nlrl.cli.live import live_view, printable
+from nlrl.cli.profiling import profile_option
 from nlrl.core import Answer, Budget, Problem, Sampling, TaskType, UserError, blind
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Ask:
 @click.option("--bank", help="A file that keeps every sample, or none.  [default: none; env: NLRL_BANK]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else on stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the answer, and nothing else.")
+@profile_option
 def solve(
     question: tuple[str, ...],
     strategy: str | None,

@@ -15,7 +15,7 @@ import importlib
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -66,33 +66,48 @@ class MachineUse:
             if gpu.busy is not None:
                 seen.busy.append(gpu.busy)
 
-    @property
-    def seconds(self) -> float:
-        """On the clock."""
-        return time.monotonic() - self._began
-
-    @property
-    def processor_s(self) -> float:
-        """Of all threads, and of child processes that have ended."""
-        return processor_seconds() - self._processor_s
+    def taken(self) -> dict[str, Any]:
+        """So far, as JSON knows it: seconds, processor_s, peak_memory_bytes and, where there are any, gpus."""
+        taken: dict[str, Any] = {
+            "seconds": round(time.monotonic() - self._began, 1),
+            "processor_s": round(processor_seconds() - self._processor_s, 1),
+            "peak_memory_bytes": peak_memory_bytes(),
+        }
+        if self._gpus:
+            taken["gpus"] = [
+                {
+                    "index": index,
+                    "name": gpu.name,
+                    "peak_bytes": gpu.peak_bytes,
+                    "total_bytes": gpu.total_bytes,
+                    "busy": round(sum(gpu.busy) / len(gpu.busy), 3) if gpu.busy else None,
+                }
+                for index, gpu in sorted(self._gpus.items())
+            ]
+        return taken
 
     def __str__(self) -> str:
-        seconds, worked, peak = self.seconds, self.processor_s, peak_memory_bytes()
-        parts = [f"{worked:.1f} processor seconds in {seconds:.1f} s ({worked / max(seconds, 1e-9):.2f} cores)"]
-        if peak is not None:
-            parts.append(f"peak memory {peak / MB:,.0f} MB")
-        for index, gpu in self._gpus.items():
-            told = f"GPU {index} ({gpu.name}) at most {gpu.peak_bytes / MB:,.0f} of {gpu.total_bytes / MB:,.0f} MB"
-            if gpu.busy:
-                told += f", busy {sum(gpu.busy) / len(gpu.busy):.0%}"
-            parts.append(told)
-        return ", ".join(parts)
+        return in_words(self.taken())
+
+
+def in_words(taken: Mapping[str, Any]) -> str:
+    """What `MachineUse.taken` has told, for people; parts that are not known are left out."""
+    seconds, worked = taken["seconds"], taken["processor_s"]
+    cores = f" ({worked / seconds:.2f} cores)" if seconds else ""
+    parts = [f"{worked:.1f} processor seconds in {seconds:.1f} s{cores}"]
+    if (peak := taken.get("peak_memory_bytes")) is not None:
+        parts.append(f"peak memory {peak / MB:,.0f} MB")
+    for gpu in taken.get("gpus", ()):
+        busy = f", busy {gpu['busy']:.0%}" if gpu.get("busy") is not None else ""
+        total = f"{gpu['total_bytes'] / MB:,.0f}"
+        parts.append(f"GPU {gpu['index']} ({gpu['name']}) at most {gpu['peak_bytes'] / MB:,.0f} of {total} MB{busy}")
+    return ", ".join(parts)
 
 
 def processor_seconds() -> float:
     """Of all threads of this process, and of its child processes that have ended (a sandbox)."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    ended = os.times()
+    return time.process_time() + ended.children_user + ended.children_system
 
 
 def memory_bytes() -> int | None:

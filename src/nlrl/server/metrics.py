@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from nlrl.compute import Ledger
+from nlrl.compute.machine import gpus, memory_bytes, peak_memory_bytes, processor_seconds
 from nlrl.core import Model
 from nlrl.core.version import __version__
 from nlrl.server.ask import Ask
@@ -33,6 +34,7 @@ CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 Labels = tuple[str, ...]
 
 _WORK = ("model_name", "strategy")
+_GPU = ("gpu", "name")
 _LATENCY_S = (0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 120.0, 240.0, 480.0)
 _FIRST_S = (
     0.001,
@@ -134,10 +136,31 @@ class Metrics:
         self._info = Numbers("gauge", "nlrl:build_info", "The version.", ("version",))
         self._info.add((__version__,))
 
+        # of the process: the names that every Prometheus client gives them, so that boards know them
+        self.processor = Numbers("counter", "process_cpu_seconds_total", "Processor seconds, of ended children too.")
+        self.memory = Numbers("gauge", "process_resident_memory_bytes", "Memory that is resident now.")
+        self.peak = Numbers("gauge", "nlrl:process_peak_memory_bytes", "The most memory that was ever resident.")
+        about = "Memory in use on a GPU, by whatever runs there."
+        self.gpu_memory = Numbers("gauge", "nlrl:gpu_memory_used_bytes", about, _GPU)
+        self.gpu_busy = Numbers("gauge", "nlrl:gpu_utilization_ratio", "Share of the last moment it computed in.", _GPU)
+        gpus()  # the driver is opened now, and not while the first scrape holds up the event loop
+
     def text(self) -> bytes:
         """The answer of GET /metrics."""
+        self._look_at_machine()
         families = [family for family in vars(self).values() if isinstance(family, Numbers | Histogram)]
         return "".join(f"{line}\n" for family in families for line in family.lines()).encode()
+
+    def _look_at_machine(self) -> None:
+        self.processor.values[()] = round(processor_seconds(), 2)
+        for family, value in ((self.memory, memory_bytes()), (self.peak, peak_memory_bytes())):
+            if value is not None:
+                family.values[()] = value
+        for gpu in gpus():
+            labels = (str(gpu.index), gpu.name)
+            self.gpu_memory.values[labels] = gpu.used_bytes
+            if gpu.busy is not None:
+                self.gpu_busy.values[labels] = gpu.busy
 
     @contextmanager
     def watch(self, call: Call, ask: Ask, payer: Ledger) -> Iterator[Work]:

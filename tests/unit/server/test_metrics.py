@@ -7,6 +7,7 @@ import logging
 import re
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nlrl.compute import machine
 from nlrl.models import _openai_server
 from nlrl.models._stub_server import Fault, Manners, StubServer
 from nlrl.models.openai import OpenAIModel, Patience
@@ -300,3 +302,45 @@ def test_a_histogram_counts_what_is_at_most_its_bound(values: list[float]) -> No
         assert at(got, "t_seconds_bucket", le=str(bound)) == sum(value <= bound for value in values)
     assert at(got, "t_seconds_bucket", le="+Inf") == at(got, "t_seconds_count") == len(values)
     assert at(got, "t_seconds_sum") == pytest.approx(sum(values))
+
+
+# --- the machine
+
+
+class _Driver:
+    """Stands in for NVIDIA's library: one GPU, whose memory is filled up by somebody."""
+
+    class NVMLError(Exception):
+        pass
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        answers = {
+            "nvmlDeviceGetCount": 1,
+            "nvmlDeviceGetName": 'A "fast" one',
+            "nvmlDeviceGetMemoryInfo": types.SimpleNamespace(used=5, total=80),
+            "nvmlDeviceGetUtilizationRates": types.SimpleNamespace(gpu=50),
+        }
+        return lambda *_: answers.get(name)
+
+
+def test_processor_and_memory_are_told() -> None:
+    metrics = Metrics({})
+    first = read(metrics.text().decode())
+    end = time.process_time() + 0.1
+    while time.process_time() < end:
+        pass
+    then = read(metrics.text().decode())
+    worked = ("process_cpu_seconds_total", frozenset())
+    assert then[worked] - first[worked] >= 0.08
+    now, peak = (
+        then[name, frozenset()] for name in ("process_resident_memory_bytes", "nlrl:process_peak_memory_bytes")
+    )
+    assert 10_000_000 < now <= peak
+
+
+def test_a_gpu_is_told_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_nvml", _Driver)
+    told = read(Metrics({}).text().decode())
+    labels = frozenset({("gpu", "0"), ("name", 'A "fast" one')})
+    assert told["nlrl:gpu_memory_used_bytes", labels] == 5
+    assert told["nlrl:gpu_utilization_ratio", labels] == 0.5
