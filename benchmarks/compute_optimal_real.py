@@ -28,7 +28,7 @@ from nlrl.core import Model, Problem, Sampling
 from nlrl.models import load_model
 from nlrl.scaling.calibrate import Calibration, Progress, calibrate
 from nlrl.scaling.flops import Shape, matched
-from nlrl.scaling.report import family_rows, tables
+from nlrl.scaling.tables import family_rows, tables
 from nlrl.tasks.datasets import load_problems
 
 NEEDS = ("data",)

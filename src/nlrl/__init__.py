@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nlrl import former as former  # first, so that it sees every other import
 from nlrl.core.faces import lazy
+from nlrl.core.offers import offer
 from nlrl.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from nlrl.compute import Bank, Compute, ReplayModel
+    from nlrl.compute import Bank, Compute, ReplayModel, Strategy
     from nlrl.core import (
         Answer,
         Budget,
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
         Request,
         Sampling,
         Score,
-        Strategy,
         TaskType,
         Usage,
         UserError,
@@ -54,11 +55,13 @@ if TYPE_CHECKING:
     from nlrl.strategies import solve
     from nlrl.tasks import classify_task, get_dynamic_prompt, load_problems
 
+offer("strategy", "auto", "nlrl.scaling.auto:auto")
+
 __getattr__, __dir__ = lazy(__name__, {
-    "nlrl.compute": ("Bank", "Compute", "ReplayModel"),
+    "nlrl.compute": ("Bank", "Compute", "ReplayModel", "Strategy"),
     "nlrl.core": (
         "Answer", "Budget", "Candidate", "CodeTests", "Completion", "Gist", "Message", "Model", "NlrlError", "Problem",
-        "Request", "Sampling", "Score", "Strategy", "TaskType", "Usage", "UserError", "Verdict", "Verifier",
+        "Request", "Sampling", "Score", "TaskType", "Usage", "UserError", "Verdict", "Verifier",
     ),
     "nlrl.functions": (
         "best_of_n_generate", "compute_optimal_scaling", "divide_and_conquer", "save_results_to_json",

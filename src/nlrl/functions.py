@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nlrl.compute import Bank, Compute
+from nlrl.compute import Bank, Compute, Strategy
 from nlrl.core import (
     Answer,
     Budget,
@@ -29,7 +29,6 @@ from nlrl.core import (
     Problem,
     Sampling,
     Score,
-    Strategy,
     UserError,
     Verifier,
 )

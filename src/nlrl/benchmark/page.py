@@ -17,9 +17,9 @@ from typing import Any
 
 from nlrl.benchmark.details import detail_scripts, in_script, problem_index
 from nlrl.benchmark.records import PANEL, Record
-from nlrl.benchmark.report import CURVE_NAMES, curve_notes, gain, interval_notes, percent, second_look
 from nlrl.benchmark.software import software_rows
 from nlrl.benchmark.summary import DomainSummary, PanelSummary, StrategySummary, Summary
+from nlrl.benchmark.tables import CURVE_NAMES, curve_notes, gain, interval_notes, percent, second_look
 from nlrl.compute.machine import in_words
 from nlrl.core import MissingExtra, Verdict
 from nlrl.strategies import todays_name

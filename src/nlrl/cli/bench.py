@@ -148,7 +148,7 @@ async def _run(
     from nlrl.cli.openers import check_measurable, open_bank, open_model, open_problems
     from nlrl.cli.progress import bench_view
     from nlrl.cli.solve import load
-    from nlrl.models.registry import DEFAULT_MODEL
+    from nlrl.models.weight_files import DEFAULT_MODEL
 
     problems = open_problems(data, limit, bank, tell=lambda text: click.echo(text, err=True))
     model = open_model(config.model or None, problems, bank, prices)

@@ -177,7 +177,7 @@ def _show(done: Calibration) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from nlrl.scaling.report import tables
+    from nlrl.scaling.tables import tables
 
     console = Console()
     for title, columns, rows in tables(done):

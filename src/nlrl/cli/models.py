@@ -61,7 +61,7 @@ def pull(name: str | None) -> None:
 def info(name: str | None) -> None:
     """All about the weights of NAME: size, hash, licence, sources, place."""
     from nlrl.models import DEFAULT_MODEL, installed, weight_file
-    from nlrl.models.registry import HubFile
+    from nlrl.models.weight_files import HubFile
     from nlrl.models.weights import weight_path
 
     entry = weight_file(name or DEFAULT_MODEL)

@@ -7,8 +7,9 @@ from nlrl.compute.ledger import Hold, Ledger
 from nlrl.compute.metered import MeteredModel
 from nlrl.compute.purse import Purse
 from nlrl.compute.replay_model import ReplayModel
+from nlrl.compute.strategy import Strategy
 
 __all__ = [
-    "DEFAULT_SAMPLING", "Bank", "Compute", "Draw", "Hold", "Ledger", "MeteredModel", "Purse", "ReplayModel", "bill",
-    "panel_key", "sample_key",
+    "DEFAULT_SAMPLING", "Bank", "Compute", "Draw", "Hold", "Ledger", "MeteredModel", "Purse", "ReplayModel", "Strategy",
+    "bill", "panel_key", "sample_key",
 ]  # fmt: skip

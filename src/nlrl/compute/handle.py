@@ -21,11 +21,12 @@ from dataclasses import dataclass, field, replace
 from nlrl.compute._drawing import Watcher, drawing, over
 from nlrl.compute._growth import branch, proceed
 from nlrl.compute._scoring import score
+from nlrl.compute._watching import watching
 from nlrl.compute.bank import Bank, Draw
 from nlrl.compute.bill import longest, with_max_tokens
 from nlrl.compute.ledger import Ledger
 from nlrl.compute.purse import Purse
-from nlrl.compute.traces import ProbePlan, Watch, watching
+from nlrl.compute.traces import ProbePlan, Watch
 from nlrl.core import (
     ANSWER_PHRASE,
     Answer,

@@ -30,16 +30,13 @@ path, which is the clock's.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nlrl.compute._drawing import over
 from nlrl.compute.bank import Draw
-from nlrl.compute.bill import with_max_tokens
 from nlrl.compute.ledger import Hold
-from nlrl.core import Candidate, Completion, Problem, Request, Sampling, Stopped, TokenLogprob
+from nlrl.core import Candidate, Completion, Problem, Request, Stopped, TokenLogprob
 from nlrl.rewards.extraction import extract_answer
 
 if TYPE_CHECKING:
@@ -112,29 +109,6 @@ class End:
 
 
 Event = Probe | End
-
-
-@asynccontextmanager
-async def watching(
-    compute: Compute, problem: Problem, probes: ProbePlan | None, every: int | None, sampling: Sampling | None
-) -> AsyncGenerator[Watch, None]:
-    """The watch behind `Compute.traces`."""
-    from nlrl.compute._live_traces import ChunkedWatch, WholeWatch
-    from nlrl.compute._recorded_traces import RecordedWatch
-
-    request = with_max_tokens(Request(compute.prompt(problem), over(compute._shared.sampling, sampling)))
-    kind: type[Watch]
-    if getattr(compute.model, "is_panel", False):
-        kind = RecordedWatch
-    elif every is not None and compute.model.can.prefill:
-        kind = ChunkedWatch
-    else:
-        kind = WholeWatch
-    watch = kind(compute, problem, request, probes, every or 0)
-    try:
-        yield watch
-    finally:
-        watch._leave()
 
 
 class Watch:

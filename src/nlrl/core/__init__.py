@@ -35,7 +35,7 @@ from nlrl.core.errors import (
     VerifierError,
 )
 from nlrl.core.problems import ANSWER_PHRASE, CodeTests, InputOutput, Problem, TaskType, blind
-from nlrl.core.protocols import Environment, Model, PricedVerifier, SpendingVerifier, Strategy, Verifier
+from nlrl.core.protocols import Environment, Model, PricedVerifier, SpendingVerifier, Verifier
 from nlrl.core.usage import NOTHING, Budget, Phase, Spend, Usage
 
 __all__ = [
@@ -44,7 +44,7 @@ __all__ = [
     "Completion", "DataError", "Delta", "Environment", "EnvironmentFailed", "Finish", "Gist", "InputOutput", "Message",
     "MissingExtra", "Model", "ModelError", "ModelMissing", "ModelRefused", "ModelUnavailable", "NlrlError",
     "NotInBank", "Phase", "PricedVerifier", "Prices", "Problem", "PromptTooLong", "Request", "Sampling",
-    "SandboxUnavailable", "Score", "Spend", "SpendingVerifier", "Stopped", "Strategy", "TaskType", "TokenLogprob",
+    "SandboxUnavailable", "Score", "Spend", "SpendingVerifier", "Stopped", "TaskType", "TokenLogprob",
     "UnknownName", "Usage", "UserError", "Verdict", "Verifier", "VerifierError", "assistant", "blind", "system",
     "user",
 ]  # fmt: skip

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-from nlrl.core.answers import Answer, Candidate, Score
+from nlrl.core.answers import Candidate, Score
 from nlrl.core.completions import Capabilities, Completion, Delta, Message, Request
 from nlrl.core.problems import Problem
 from nlrl.core.usage import Spend
-
-if TYPE_CHECKING:
-    from nlrl.compute import Compute
 
 
 @runtime_checkable
@@ -63,12 +60,6 @@ class PricedVerifier(Verifier, Protocol):
     """
 
     async def price(self, problem: Problem, candidates: Sequence[Candidate]) -> Spend: ...
-
-
-class Strategy(Protocol):
-    """A way to spend compute on one problem."""
-
-    async def __call__(self, problem: Problem, compute: Compute, /) -> Answer: ...
 
 
 class Environment(Protocol):

@@ -13,20 +13,22 @@ if TYPE_CHECKING:
     from nlrl.models.gists import GistResult, StopRules, generate_with_gist, stream_gists
     from nlrl.models.llama import LlamaModel
     from nlrl.models.openai import OpenAIModel
-    from nlrl.models.registry import DEFAULT_MODEL, WEIGHTS, WeightFile, load_model, weight_file
+    from nlrl.models.registry import load_model
     from nlrl.models.scripted import ScriptedModel, StochasticModel
     from nlrl.models.streams import Assembler, gather
     from nlrl.models.transformers import TransformersModel
+    from nlrl.models.weight_files import DEFAULT_MODEL, WEIGHTS, WeightFile, weight_file
     from nlrl.models.weights import cache_dir, installed, pull
 
 __getattr__, __dir__ = lazy(__name__, {
     "nlrl.models.gists": ("GistResult", "StopRules", "generate_with_gist", "stream_gists"),
     "nlrl.models.llama": ("LlamaModel",),
     "nlrl.models.openai": ("OpenAIModel",),
-    "nlrl.models.registry": ("DEFAULT_MODEL", "WEIGHTS", "WeightFile", "load_model", "weight_file"),
+    "nlrl.models.registry": ("load_model",),
     "nlrl.models.scripted": ("ScriptedModel", "StochasticModel"),
     "nlrl.models.streams": ("Assembler", "gather"),
     "nlrl.models.transformers": ("TransformersModel",),
+    "nlrl.models.weight_files": ("DEFAULT_MODEL", "WEIGHTS", "WeightFile", "weight_file"),
     "nlrl.models.weights": ("cache_dir", "installed", "pull"),
 })  # fmt: skip
 

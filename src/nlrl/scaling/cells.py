@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from nlrl.benchmark.intervals import Floats, Interval, mean_interval
 from nlrl.benchmark.trial import Grades
-from nlrl.compute import Bank, Compute
+from nlrl.compute import Bank, Compute, Strategy
 from nlrl.compute.snapshot import Snapshot
 from nlrl.core import (
     Answer,
@@ -32,7 +32,6 @@ from nlrl.core import (
     Sampling,
     Score,
     SpendingVerifier,
-    Strategy,
     Verdict,
     Verifier,
     blind,

@@ -8,10 +8,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from nlrl.scaling.calibrate import Calibration
-from nlrl.scaling.report import PICTURE, tables
+from nlrl.scaling.tables import tables
 
 
-def save_page(done: Calibration, path: Path) -> Path:
+def save_page(done: Calibration, path: Path, picture: Path) -> Path:
     """Write the page; the picture beside it, if there is one, goes into it."""
     style = (files("nlrl.benchmark") / "assets" / "page.css").read_text("utf-8")
     policy, source = done.policy, done.policy.provenance
@@ -25,7 +25,6 @@ def save_page(done: Calibration, path: Path) -> Path:
         }
     body = ["<dl>", *(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in facts.items()), "</dl>"]
     body += [f"<p><strong>{escape(note)}</strong></p>" for note in policy.notes]
-    picture = path.parent / PICTURE
     if picture.is_file():
         data = base64.b64encode(picture.read_bytes()).decode()
         body.append(f'<p><img alt="Curves; the tables below hold the same" src="data:image/png;base64,{data}"></p>')

@@ -12,7 +12,7 @@ from nlrl.benchmark.intervals import Interval, reliability
 from nlrl.benchmark.plot import drawable, locator, matplotlib_parts
 from nlrl.scaling.calibrate import Calibration
 from nlrl.scaling.cells import Cells, share_right
-from nlrl.scaling.report import bins_of, confidences, family_rows
+from nlrl.scaling.tables import bins_of, confidences, family_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

