@@ -106,8 +106,9 @@ class House:
         text = (self.root / "pyproject.toml").read_text("utf-8")
         contracts = tomllib.loads(text).get("tool", {}).get("importlinter", {}).get("contracts", [])
         for contract in contracts:
+            inside = "".join(f"{container}." for container in contract.get("containers", []))
             layers = [
-                [part.strip(" ()") for part in layer.replace(":", "|").split("|")]
+                [inside + part.strip(" ()") for part in layer.replace(":", "|").split("|")]
                 for layer in contract.get("layers", [])
             ]
             if layers and all(name.count(".") <= 1 for names in layers for name in names):

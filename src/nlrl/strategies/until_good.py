@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from nlrl.compute import Compute
 from nlrl.core import Answer, Candidate, Problem, Stopped, UserError
+from nlrl.strategies.beam_search import beam_search
 from nlrl.strategies.best_of_n import sampling_for
-from nlrl.strategies.registry import get_strategy
 from nlrl.strategies.selection import select_answer, worth
 
 
@@ -53,9 +53,7 @@ async def go_on(
         if width == 1:
             fresh = await compute.score(problem, await compute.sample(problem, 1, sampling=sampling), judge)
         else:
-            found = await get_strategy(f"beam_search(n={width}, width={width}, verifier={verifier!r})")(
-                problem, compute
-            )
+            found = await beam_search(problem, compute, n=width, width=width, verifier=verifier)
             fresh = [c for c in found.candidates if c.id == found.chosen]
         if not fresh:
             break

@@ -6,7 +6,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import time
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
@@ -16,8 +16,14 @@ from nlrl.models.streams import GIST_TOKENS, Assembler
 from nlrl.training._text_decode import Alternatives
 from nlrl.training._text_words import END, Words
 
-if TYPE_CHECKING:
-    from nlrl.training._text_serve import TextStream
+
+class Listener(Protocol):
+    """Who waits for draws, each under an index of its own."""
+
+    closed: bool
+
+    def done(self, index: int, work: Work) -> None: ...
+    def broken(self, error: Exception) -> None: ...
 
 
 class Work:
@@ -32,7 +38,7 @@ class Work:
         self.key = _key(seed, prompt) if policy.temperature else 0
         self.completion: Completion | None = None
         self.error: Exception | None = None
-        self._listeners: list[tuple[TextStream, int]] = []
+        self._listeners: list[tuple[Listener, int]] = []
         self._delivered = False
         self._words, self.limit = words, limit
         self.tokens = 0  # generated so far
@@ -52,7 +58,7 @@ class Work:
         """Whether it is done, or somebody waits for it."""
         return self._delivered or any(not stream.closed for stream, _ in self._listeners)
 
-    def listen(self, stream: TextStream, index: int) -> None:
+    def listen(self, stream: Listener, index: int) -> None:
         """Tell this stream when the draw is done: at once if it is."""
         if self._delivered:
             stream.done(index, self)

@@ -67,6 +67,13 @@ def test_arrows_down_are_none_and_neighbours_do_not_know_each_other(build):
     assert across["arrows up at run time"] == ["nlrl.left.y:1 -> nlrl.right"]
 
 
+def test_floors_may_be_named_inside_a_container(build, tmp_path, monkeypatch):
+    named = '[[tool.importlinter.contracts]]\ncontainers = ["nlrl"]\nlayers = ["high", "left | right", "low"]\n'
+    monkeypatch.setattr(sys.modules[__name__], "FLOORS", named)
+    assert len(build(**{"low/y": "import nlrl.high"})["arrows up at run time"]) == 1
+    assert not build(**{"low/y": "", "high/x": "import nlrl.low"})["arrows up at run time"]
+
+
 def test_the_door_stands_above_all_and_a_room_without_a_floor_below_it(build):
     assert not build(__init__="import nlrl.high", door="import nlrl.high")["arrows up with types"]
     assert len(build(**{"low/y": "from nlrl import __version__"})["arrows up at run time"]) == 1
