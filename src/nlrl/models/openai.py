@@ -43,7 +43,8 @@ class OpenAIModel:
 
     model            its name on the server
     base_url         what comes before /chat/completions; default OPENAI_BASE_URL, else OpenAI's own
-    api_key          default OPENAI_API_KEY; never shown, logged or kept in a record
+    api_key          default OPENAI_API_KEY; never shown, logged or kept in a record. It goes out as a bearer token, or
+                     as Azure's `api-key` where the base URL has an api-version; not at all where extra_headers has one
     max_concurrency  requests in flight, over all models of this server in this event loop; fewer when it is overloaded
     patience         time limits and retries
     prefill          the server continues a started answer (vLLM and SGLang: continue_final_message)
@@ -87,8 +88,8 @@ class OpenAIModel:
         if not (self._key.isascii() and self._key.isprintable()):
             raise UserError("The API key holds characters that no key has (a line break?). Set OPENAI_API_KEY anew.")
         headers = {"Content-Type": "application/json", **(extra_headers or {})}
-        if self._key:
-            headers.setdefault("Authorization", f"Bearer {self._key}")
+        if self._key and not {"authorization", "api-key"} & {name.lower() for name in headers}:
+            headers |= _authorization(self.base_url, self._key)
         self._max_concurrency = max_concurrency
         self._can_prefill = prefill
         self._context_tokens = context_tokens
@@ -326,6 +327,15 @@ def _checked_url(text: str) -> str:
     if url.scheme not in ("http", "https") or not url.host:
         raise UserError(f"The base URL {text!r} must begin with http:// or https://, e.g. http://localhost:8000/v1")
     return str(url).rstrip("/")
+
+
+def _authorization(base_url: str, key: str) -> dict[str, str]:
+    """The header that carries the key. Azure's dated API (the only one with an api-version) takes keys in one of its
+    own, and in the usual one only the tokens of its Entra ID, which are JSON Web Tokens and so begin with "eyJ"."""
+    import httpx
+
+    azure = "api-version" in httpx.URL(base_url).params and not key.startswith("eyJ")
+    return {"api-key": key} if azure else {"Authorization": f"Bearer {key}"}
 
 
 def _host(base_url: str) -> str:

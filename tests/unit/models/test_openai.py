@@ -302,6 +302,29 @@ class TestWhatIsSent:
             [completion] = asyncio.run(model.complete(ASK))
         assert completion.ok and model.name == f"openai:stub@127.0.0.1:{server.port}"
 
+    @pytest.mark.parametrize(
+        ("query", "key", "extra", "header", "value"),
+        [
+            ("", "sk-some-key", {}, "authorization", "Bearer sk-some-key"),
+            ("?api-version=2024-10-21", "0123456789abcdef", {}, "api-key", "0123456789abcdef"),
+            ("?api-version=2024-10-21", "eyJhbGciOi.x.y", {}, "authorization", "Bearer eyJhbGciOi.x.y"),
+            ("?api-version=2024-10-21", "fedcba", {"Api-Key": "other"}, "api-key", "other"),
+            ("", "sk-some-key", {"authorization": "Bearer given"}, "authorization", "Bearer given"),
+        ],
+    )
+    def test_the_key_goes_where_the_server_looks(
+        self, query: str, key: str, extra: dict[str, str], header: str, value: str
+    ) -> None:
+        with StubServer() as server:
+            model = OpenAIModel(
+                "stub", base_url=server.base_url + query, api_key=key, extra_headers=extra, patience=QUICK
+            )
+            [completion] = asyncio.run(model.complete(ASK))
+            paths = [path for path in server.routes if "chat" in path]
+        assert completion.ok and paths == [f"/v1/chat/completions{query}"]
+        given = {name: sent for name, sent in server.headers[0].items() if name in ("authorization", "api-key")}
+        assert given == {header: value}
+
     @pytest.mark.parametrize("url", ["localhost:8000", "ftp://x/v1", "http://", "http://[::1", "nonsense"])
     def test_urls_that_are_none(self, url: str) -> None:
         with pytest.raises(UserError, match="http://localhost:8000/v1"):
