@@ -5,17 +5,17 @@
 Problems of the built-in sets (mathematics, coding, commonsense), each asked once in every way, one at a time, on the
 embedded engine with its weights loaded. The ways take turns, so that whatever else the machine does falls on all of
 them. A solve has a seed, which turns the engine's prompt cache off: nobody profits from who asked before, as in the
-first question of a process. "cached" has none, as a server has none: what all prompts of a kind begin with is read once.
-"seconds=2" is a budget: it answers with what it has by then. Reported are median and 95th percentile, the share of answers
-within `--seconds`, what was right, and processor seconds beside: of a machine shared with others they say more than the
-clock, and half of them is about what two idle cores would take.
+first question of a process. "cached" has none, as with a server: what all prompts of a kind begin with is read once.
+"seconds=2" is a budget: it answers with what it has by then. Reported are median and 95th percentile, the share of
+answers within `--seconds`, what was right, and processor seconds beside: of a machine shared with others they say more
+than the clock, and half of them is about what two idle cores would take.
 
 `--model` may be any model: how fast it answers on your machine is for you to find out, and no mark speaks of that.
 
 Marks, from the requirement "under 2 seconds for standard tasks", all of them timings: of one attempt the first text
 comes within 2 s at the 95th percentile, 95 of 100 answers within 2 s, for each kind, with and without the cache; with
-the budget seconds=2, 95 of 100 within 2.2 s (what had begun is ended orderly). One exact mark: every solve has at least one attempt, but for those
-with a budget of time.
+the budget seconds=2, 95 of 100 within 2.2 s (what had begun is ended orderly). One exact mark: every solve has at least
+one attempt, but for those with a budget of time.
 """
 
 from __future__ import annotations
