@@ -39,21 +39,37 @@ if TYPE_CHECKING:
         Verdict,
         Verifier,
     )
-    from nlrl.core.logs import setup_logging
     from nlrl.functions import (
         best_of_n_generate,
         compute_optimal_scaling,
         divide_and_conquer,
+        generate_with_gist,
+        run_tests,
         save_results_to_json,
         self_consistency_selection,
         self_refine,
+        setup_logging,
+        tokenize_with_cache,
     )
     from nlrl.language_rl import LanguagePolicy, language_gpi
-    from nlrl.models import generate_with_gist, load_model
-    from nlrl.rewards import get_verifier
-    from nlrl.sandbox import run_tests
+    from nlrl.models import load_model
+    from nlrl.rewards import as_verifier, get_verifier
+    from nlrl.rewards.mocks import (
+        mock_coding_reward_model,
+        mock_commonsense_reward_model,
+        mock_math_reward_model,
+        mock_reward_model,
+    )
+    from nlrl.sandbox import run_code_tests
     from nlrl.strategies import solve
-    from nlrl.tasks import classify_task, get_dynamic_prompt, load_problems
+    from nlrl.tasks import (
+        EXAMPLE_MATH_PROBLEM,
+        PROMPT_TEMPLATES,
+        as_problem,
+        classify_task,
+        get_dynamic_prompt,
+        load_problems,
+    )
 
 offer("strategy", "auto", "nlrl.scaling.auto:auto")
 
@@ -64,23 +80,30 @@ __getattr__, __dir__ = lazy(__name__, {
         "Request", "Sampling", "Score", "TaskType", "Usage", "UserError", "Verdict", "Verifier",
     ),
     "nlrl.functions": (
-        "best_of_n_generate", "compute_optimal_scaling", "divide_and_conquer", "save_results_to_json",
-        "self_consistency_selection", "self_refine",
+        "best_of_n_generate", "compute_optimal_scaling", "divide_and_conquer", "generate_with_gist", "run_tests",
+        "save_results_to_json", "self_consistency_selection", "self_refine", "setup_logging", "tokenize_with_cache",
     ),
-    "nlrl.core.logs": ("setup_logging",),
     "nlrl.language_rl": ("LanguagePolicy", "language_gpi"),
-    "nlrl.models": ("generate_with_gist", "load_model"),
-    "nlrl.rewards": ("get_verifier",),
-    "nlrl.sandbox": ("run_tests",),
+    "nlrl.models": ("load_model",),
+    "nlrl.rewards": ("as_verifier", "get_verifier"),
+    "nlrl.rewards.mocks": (
+        "mock_coding_reward_model", "mock_commonsense_reward_model", "mock_math_reward_model", "mock_reward_model",
+    ),
+    "nlrl.sandbox": ("run_code_tests",),
     "nlrl.strategies": ("solve",),
-    "nlrl.tasks": ("classify_task", "get_dynamic_prompt", "load_problems"),
+    "nlrl.tasks": (
+        "EXAMPLE_MATH_PROBLEM", "PROMPT_TEMPLATES", "as_problem", "classify_task", "get_dynamic_prompt",
+        "load_problems",
+    ),
 })  # fmt: skip
 
 __all__ = [
-    "Answer", "Bank", "Budget", "Candidate", "CodeTests", "Completion", "Compute", "Gist", "LanguagePolicy",
-    "Message", "Model", "NlrlError", "Problem", "ReplayModel", "Request", "Sampling", "Score", "Strategy",
-    "TaskType", "Usage", "UserError", "Verdict", "Verifier", "best_of_n_generate", "classify_task",
-    "compute_optimal_scaling", "divide_and_conquer", "generate_with_gist", "get_dynamic_prompt", "get_verifier",
-    "language_gpi", "load_model", "load_problems", "run_tests", "save_results_to_json",
-    "self_consistency_selection", "self_refine", "setup_logging", "solve",
+    "Answer", "Bank", "Budget", "Candidate", "CodeTests", "Completion", "Compute", "EXAMPLE_MATH_PROBLEM", "Gist",
+    "LanguagePolicy", "Message", "Model", "NlrlError", "PROMPT_TEMPLATES", "Problem", "ReplayModel", "Request",
+    "Sampling", "Score", "Strategy", "TaskType", "Usage", "UserError", "Verdict", "Verifier", "as_problem",
+    "as_verifier", "best_of_n_generate", "classify_task", "compute_optimal_scaling", "divide_and_conquer",
+    "generate_with_gist", "get_dynamic_prompt", "get_verifier", "language_gpi", "load_model", "load_problems",
+    "mock_coding_reward_model", "mock_commonsense_reward_model", "mock_math_reward_model", "mock_reward_model",
+    "run_code_tests", "run_tests", "save_results_to_json", "self_consistency_selection", "self_refine",
+    "setup_logging", "solve", "tokenize_with_cache",
 ]  # fmt: skip

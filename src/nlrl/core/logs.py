@@ -53,11 +53,16 @@ def setup_logging(level: str | int = "INFO", json: bool = False, *, stream: Text
         old.close()
     handler = logging.StreamHandler(stream)
     handler.nlrl = True  # type: ignore[attr-defined]  # ours to replace; handlers of others stay
-    handler.setFormatter(_JsonFormatter() if json else _TextFormatter())
+    handler.setFormatter(formatter(json))
     logger.addHandler(handler)
     logger.setLevel(level.upper() if isinstance(level, str) else level)
     logger.propagate = False  # else an application with a root handler would print every record twice
     return logger
+
+
+def formatter(json: bool = False, *, dated: bool = False) -> logging.Formatter:
+    """How a record becomes a line, without secrets: for a terminal, for a file (`dated`), or for machines."""
+    return _JsonFormatter() if json else _TextFormatter(dated)
 
 
 @contextmanager
@@ -81,10 +86,17 @@ def redact(text: str) -> str:
 
 
 class _TextFormatter(logging.Formatter):
+    def __init__(self, dated: bool) -> None:
+        super().__init__()
+        self._dated = dated
+
     def format(self, record: logging.LogRecord) -> str:
-        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         fields = "".join(f" {k}={v}" for k, v in _context.get().items())
-        line = f"{clock} {record.levelname} {record.name}{fields} {record.getMessage()}"
+        if self._dated:
+            line = f"{self.formatTime(record)} - {record.levelname} - {record.name}{fields} {record.getMessage()}"
+        else:
+            clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+            line = f"{clock} {record.levelname} {record.name}{fields} {record.getMessage()}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return redact(line)

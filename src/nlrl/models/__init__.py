@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from nlrl.core.faces import lazy
 
 if TYPE_CHECKING:
-    from nlrl.models.gists import GistResult, StopRules, generate_with_gist, stream_gists
+    from nlrl.models.gists import GistResult, StopRules, stream_gists
     from nlrl.models.llama import LlamaModel
     from nlrl.models.openai import OpenAIModel
     from nlrl.models.registry import load_model
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nlrl.models.weights import cache_dir, installed, pull
 
 __getattr__, __dir__ = lazy(__name__, {
-    "nlrl.models.gists": ("GistResult", "StopRules", "generate_with_gist", "stream_gists"),
+    "nlrl.models.gists": ("GistResult", "StopRules", "stream_gists"),
     "nlrl.models.llama": ("LlamaModel",),
     "nlrl.models.openai": ("OpenAIModel",),
     "nlrl.models.registry": ("load_model",),
@@ -34,6 +34,6 @@ __getattr__, __dir__ = lazy(__name__, {
 
 __all__ = [
     "Assembler", "DEFAULT_MODEL", "GistResult", "LlamaModel", "OpenAIModel", "ScriptedModel", "StochasticModel",
-    "StopRules", "TransformersModel", "WEIGHTS", "WeightFile", "cache_dir", "gather", "generate_with_gist",
+    "StopRules", "TransformersModel", "WEIGHTS", "WeightFile", "cache_dir", "gather",
     "installed", "load_model", "pull", "stream_gists", "weight_file",
 ]  # fmt: skip

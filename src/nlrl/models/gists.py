@@ -1,6 +1,6 @@
 """Watch a completion as it is written, gist by gist, and stop it by rule.
 
-    result = generate_with_gist(model, prompt="What is 17 + 25?", live=True)
+    result = await stream_gists(model, "What is 17 + 25?", on_gist=print)
     result.gists[0]      # Gist(text="17 + 25 = 42\\n", tokens=9, logprob=-0.21, seconds=0.31)
     result.text          # ends with the answer line
     result.finish        # why it ended: rule, stop, length, timeout
@@ -14,11 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-import sys
-import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from nlrl.core import (
     ANSWER_PHRASE,
@@ -47,12 +45,14 @@ class StopRules:
 
     answer_after  end with the answer line after this phrase (any case), None for no such rule
     phrases       end before any of these; they are not part of the text
+    through       end after any of these; they are part of the text
     max_tokens    end after so many tokens
     seconds       end after so long, with what there is by then (`Finish.TIMEOUT`); None for no limit
     """
 
     answer_after: str | None = ANSWER_PHRASE
     phrases: tuple[str, ...] = ()
+    through: tuple[str, ...] = ()
     max_tokens: int | None = 512
     seconds: float | None = None
 
@@ -74,10 +74,14 @@ class StopRules:
 
 @dataclass(frozen=True, slots=True)
 class GistResult:
-    """What was written, and how. `completion` has the rest: tokens, log-probabilities, seconds."""
+    """What was written, and how. `completion` has the rest: tokens, log-probabilities, seconds.
+
+    pieces  the text as it came, usually a token at a time; together they are the text
+    """
 
     text: str
     gists: tuple[Gist, ...]
+    pieces: tuple[str, ...]
     finish: Finish
     completion: Completion
 
@@ -94,9 +98,10 @@ async def stream_gists(
     sampling: Sampling | None = None,
     rules: StopRules | None = None,
     on_gist: OnGist | None = None,
+    on_piece: Callable[[str], None] | None = None,
     prefill: str = "",
 ) -> GistResult:
-    """One draw; `on_gist` is called with every gist as soon as it is complete.
+    """One draw; `on_gist` is called with every gist as soon as it is complete, `on_piece` with text as it comes.
 
     prompt    the question, or messages
     sampling  default: log-probabilities of the sampled tokens where the model has them, its own default otherwise
@@ -106,7 +111,7 @@ async def stream_gists(
     rules = rules or StopRules()
     sampling = rules.applied_to(sampling or Sampling(logprobs=0 if model.can.logprobs else None))
     request = Request(_messages(prompt), sampling, prefill=prefill)
-    draw = _Draw(Assembler(0, sampling, prefix=prefill), on_gist)
+    draw = _Draw(Assembler(0, sampling, prefix=prefill, through=rules.through), on_gist, on_piece)
     stream = model.stream(request)
     try:
         async with asyncio.timeout(rules.seconds):
@@ -117,20 +122,23 @@ async def stream_gists(
         if (aclose := getattr(stream, "aclose", None)) is not None:
             await aclose()
     completion = _with_costs(completion, stream)
-    return GistResult(completion.text, completion.gists, completion.finish, completion)
+    pieces = tuple(draw.pieces) if "".join(draw.pieces) == completion.text else (completion.text,)
+    return GistResult(completion.text, completion.gists, pieces, completion.finish, completion)
 
 
 class _Draw:
     """The draw being watched. Its own assembler applies the rules, whether or not the model does."""
 
-    def __init__(self, assembler: Assembler, on_gist: OnGist | None) -> None:
-        self.assembler, self.on_gist = assembler, on_gist
+    def __init__(self, assembler: Assembler, on_gist: OnGist | None, on_piece: Callable[[str], None] | None) -> None:
+        self.assembler, self.on_gist, self.on_piece = assembler, on_gist, on_piece
         self.shown = 0
+        self.pieces: list[str] = []
 
     async def read(self, stream: AsyncIterator[Delta]) -> Completion:
         async for delta in stream:
             text = delta.text
-            self.assembler.feed(text, reasoning=delta.reasoning, tokens=delta.tokens, logprobs=delta.logprobs)
+            shown = self.assembler.feed(text, reasoning=delta.reasoning, tokens=delta.tokens, logprobs=delta.logprobs)
+            self.take(shown)
             self.show(self.assembler.gists)
             if (completion := delta.completion) is not None:
                 return self.whole(completion)
@@ -148,78 +156,23 @@ class _Draw:
         return completion  # a try broke and was repeated: what was shown holds the broken one too
 
     def cut(self, finish: Finish) -> Completion:
-        completion = cast(Completion, self.assembler.finish(finish).completion)
+        last = self.assembler.finish(finish)
+        self.take(last)
+        completion = cast(Completion, last.completion)
         self.show(completion.gists)
         return completion
+
+    def take(self, delta: Delta | None) -> None:
+        if delta is not None and delta.text:
+            self.pieces.append(delta.text)
+            if self.on_piece is not None:
+                self.on_piece(delta.text)
 
     def show(self, gists: Sequence[Gist]) -> None:
         for gist in gists[self.shown :]:
             self.shown += 1
             if self.on_gist is not None:
                 self.on_gist(gist)
-
-
-def generate_with_gist(
-    model: Any,
-    tokenizer: Any = None,
-    prompt: Prompt = "",
-    *,
-    max_tokens: int = 512,
-    stop_phrase: str | None = ANSWER_PHRASE,
-    stop: Sequence[str] = (),
-    seconds: float | None = None,
-    temperature: float | None = None,
-    top_p: float | None = None,
-    seed: int | None = None,
-    live: bool = False,
-    on_gist: OnGist | None = None,
-) -> GistResult:
-    """Generate an answer as a list of gists, until a rule stops it.
-
-    model        an `nlrl` model, a name for `load_model`, or a Hugging Face model together with its `tokenizer`
-    stop_phrase  stop after the answer line that follows this phrase; None for no such rule
-    stop         stop before any of these strings
-    seconds      stop after so long
-    live         print the gists to the terminal as they come
-    Raises what `stream_gists` raises. May also be called where an event loop runs (a notebook).
-    """
-    if not prompt and isinstance(tokenizer, str):
-        tokenizer, prompt = None, tokenizer  # generate_with_gist(model, "question")
-    rules = StopRules(stop_phrase, tuple(stop), max_tokens, seconds)
-    print_too = _printing(on_gist) if live else on_gist
-
-    async def run() -> GistResult:
-        known, ours = _model(model, tokenizer)
-        logprobs = 0 if known.can.logprobs else None
-        sampling = Sampling(temperature=temperature, top_p=top_p, seed=seed, logprobs=logprobs)
-        try:
-            return await stream_gists(known, prompt, sampling=sampling, rules=rules, on_gist=print_too)
-        finally:
-            if ours:
-                await known.aclose()
-
-    result = _run(run)
-    if live:
-        print(flush=True)
-    return result
-
-
-def _model(model: Any, tokenizer: Any) -> tuple[Model, bool]:
-    """The model, and whether it was made here and is to be closed here."""
-    if isinstance(model, str):
-        from nlrl.models.registry import load_model
-
-        return load_model(model), True
-    if tokenizer is not None:
-        from nlrl.models.transformers import TransformersModel
-
-        return TransformersModel.from_pretrained_pair(model, tokenizer), True
-    if not isinstance(model, Model):
-        raise UserError(
-            f"{type(model).__name__} is no nlrl model. A Hugging Face model needs its tokenizer beside it: "
-            "generate_with_gist(model, tokenizer, prompt)."
-        )
-    return model, False
 
 
 def _messages(prompt: Prompt) -> tuple[Message, ...]:
@@ -238,36 +191,3 @@ def _with_costs(completion: Completion, stream: object) -> Completion:
         return completion
     counts = ("completion_tokens", "prompt_tokens", "cached_tokens", "lost_prompt_tokens", "lost_completion_tokens")
     return replace(completion, **{name: getattr(bill, name) for name in (*counts, "estimated_tokens", "calls")})
-
-
-def _printing(on_gist: OnGist | None) -> OnGist:
-    def show(gist: Gist) -> None:
-        sys.stdout.write(gist.text)
-        sys.stdout.flush()
-        if on_gist is not None:
-            on_gist(gist)
-
-    return show
-
-
-def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run it to the end, in a thread of its own if this one has an event loop already."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work())
-    results: list[T] = []
-    errors: list[BaseException] = []
-
-    def target() -> None:
-        try:
-            results.append(asyncio.run(work()))
-        except BaseException as error:  # carried over to the caller's thread, whatever it is
-            errors.append(error)
-
-    thread = threading.Thread(target=target, name="nlrl-gists")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]

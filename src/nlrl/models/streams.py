@@ -89,6 +89,7 @@ class Assembler:
     index     of the draw, relative to the request (0 .. n-1)
     sampling  its `stop` and `stop_after` are applied here, whether or not the backend applies them too
     prefix    the request's prefill
+    through   more stop strings, after which the draw ends: they are part of its text
     seed      the seed this draw used, for the record
     started   `clock()` when the request was sent; gists and `seconds` count from it
     """
@@ -99,6 +100,7 @@ class Assembler:
         sampling: Sampling,
         *,
         prefix: str = "",
+        through: Sequence[str] = (),
         seed: int | None = None,
         started: float | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -111,6 +113,7 @@ class Assembler:
         self.tokens = 0
         self.stopped: Finish | None = None
         self._stops = tuple(stop for stop in sampling.stop if stop)
+        self._through = tuple(stop for stop in through if stop)
         self._phrase = sampling.stop_after or ""
         # the phrase itself may be split between prefill and completion: keep enough of the prefill to see it
         self._before = open_answer(prefix, self._phrase) or prefix[len(prefix) - max(0, len(self._phrase) - 1) :]
@@ -192,6 +195,10 @@ class Assembler:
             cut, self.stopped = end, Finish.RULE
         elif cut is not None:
             self.stopped = Finish.STOP
+        longest = max(map(len, self._through), default=0)
+        hit = first_stop(self.text, self._through, max(0, self._searched - longest + 1))
+        if hit and (cut is None or sum((hit[0], len(hit[1]))) <= cut):
+            cut, self.stopped = hit[0] + len(hit[1]), Finish.RULE
         if cut is not None:
             self.text = self.text[:cut]
         self._searched = len(self.text)

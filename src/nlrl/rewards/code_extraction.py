@@ -14,7 +14,7 @@ import functools
 import re
 import textwrap
 
-from nlrl.core import CodeTests, Problem
+from nlrl.core import ANSWER_PHRASE, CodeTests, Problem
 from nlrl.rewards._code_parts import completed, free_names, in_front, parts, trimmed
 from nlrl.rewards._code_text import blocks, cleaned, has_closed_block, inline_code, undressed
 from nlrl.rewards.forms.program import MAX_SOURCE, parse_python
@@ -28,6 +28,10 @@ _CODE_START = re.compile(
     r"^(?:from\s+[\w.]+\s+import\b|import\s+\w|def\s+\w|async\s+def\s|class\s+\w|@\w|[A-Za-z_]\w*\s*(?::[^=\n]{1,60})?=[^=])",
     re.M,
 )
+_LABEL = re.compile(  # "Final Answer: def f(x): ...": the code begins behind the phrase
+    rf"^[ \t*_#>]*{re.escape(ANSWER_PHRASE[:-1])}[ \t*_]*:[ \t*_]*(?=(?:(?:async\s+)?def|class|import|from)\s+\w|@\w)",
+    re.M | re.I,
+)
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 _FOREIGN = {"bash", "sh", "shell", "console", "text", "txt", "output", "json", "yaml", "html", "css", "sql", "markdown",
             "md", "plaintext", "diff", "c", "cpp", "c++", "java", "javascript", "js", "ts", "typescript", "rust",
@@ -37,7 +41,7 @@ _FOREIGN = {"bash", "sh", "shell", "console", "text", "txt", "output", "json", "
 def extract_code(text: str, problem: Problem) -> str | None:
     """The program, complete with the question's preamble; None where the text holds no code."""
     entry = problem.tests.entry_point if problem.tests else None
-    text = undressed(text)
+    text = _LABEL.sub("\n", undressed(text))
     found = [(language, cleaned(source)) for language, source in blocks(text)]
     sources = _sources(found, text, entry)
     chosen = _chosen(sources, entry)

@@ -15,7 +15,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
-from nlrl.core import Candidate, Problem, Score, TaskType, UserError, Verdict, Verifier
+from nlrl.core import Candidate, Problem, Score, TaskType, UserError, Verdict, Verifier, VerifierError
 from nlrl.rewards.registry import get_verifier
 
 Reward = Callable[..., float | Awaitable[float]]
@@ -92,7 +92,7 @@ class FunctionVerifier:
 
 
 async def checked_value(value: Any) -> float:
-    """What a reward function gave, awaited if need be and cut to [0, 1]. Raises UserError for what is no number."""
+    """What a reward function gave, awaited if need be and cut to [0, 1]. Raises VerifierError for what is no number."""
     if inspect.isawaitable(value):
         value = await value
     try:
@@ -100,7 +100,7 @@ async def checked_value(value: Any) -> float:
     except (TypeError, ValueError):
         number = math.nan
     if math.isnan(number):
-        raise UserError(f"A reward model must give a number from 0 to 1, and gave {value!r}.")
+        raise VerifierError(f"A reward model must give a number from 0 to 1, and gave {value!r}.")
     return min(max(number, 0.0), 1.0)
 
 

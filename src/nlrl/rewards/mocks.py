@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from nlrl.core import Candidate, Problem, Score, TaskType, Verdict
 from nlrl.rewards._verdicts import unparsed
@@ -72,3 +73,23 @@ class MockRewardModel:
             unparsed() if c.answer is None else Score(reward(c.text), Verdict.ABSTAIN, reason=f"mock {task} reward")
             for c in candidates
         ]
+
+
+def mock_reward_model(output: str) -> float:
+    """1 where the text states a final answer, whatever it is; else 0. The simplest of all stand-ins."""
+    return 1.0 if "final answer" in output.lower() else 0.0
+
+
+def mock_math_reward_model(output: str) -> float:
+    """1 where the text states a final answer."""
+    return mock_reward_model(output)
+
+
+def mock_coding_reward_model(output: str, test_cases: Sequence[Any] = ()) -> float:
+    """1 where the text defines something. It runs nothing: `CodeVerifier` does, in the sandbox."""
+    return 1.0 if "def " in output else 0.0
+
+
+def mock_commonsense_reward_model(output: str) -> float:
+    """1 where the text gives a cause in so many words."""
+    return 1.0 if "due to" in output.lower() else 0.0

@@ -12,7 +12,7 @@ import time
 
 from nlrl.core import CodeTests, SandboxUnavailable
 from nlrl.sandbox.attacks import ALL, Range
-from nlrl.sandbox.sandbox import Sandbox, run_tests
+from nlrl.sandbox.sandbox import Sandbox, run_code_tests
 
 _PROBES = {
     "a right program passes": ("def f(x): return x + 1", True),
@@ -41,7 +41,7 @@ def main() -> int:
         bad = 0
         for name, (program, expected) in _PROBES.items():
             start = time.perf_counter()
-            ok = run_tests(program, ["assert f(1) == 2"], sandbox=sandbox).passed is expected
+            ok = run_code_tests(program, ["assert f(1) == 2"], sandbox=sandbox).passed is expected
             bad += not ok
             print(f"{'ok ' if ok else 'BAD'}  {name}  ({(time.perf_counter() - start) * 1e3:.0f} ms)")
         if options.attacks:

@@ -4,7 +4,7 @@
         report = await sandbox.run_tests("def add(a, b): return a + b", CodeTests(("assert add(1, 2) == 3",)))
         result = await sandbox.run_python("print(input()[::-1])", stdin="abc")
 
-    run_tests("def add(a, b): return a - b", "assert add(1, 2) == 3").first_failure
+    run_code_tests("def add(a, b): return a - b", "assert add(1, 2) == 3").first_failure
 
 All work is done on one event loop in a thread of its own, so a sandbox may be used from any thread and any event
 loop, one after the other or at once. The thread also keeps the boxes alive: they end with it.
@@ -232,7 +232,7 @@ def isolation() -> Isolation:
     return default_sandbox().isolation()
 
 
-def run_tests(
+def run_code_tests(
     code: str,
     tests: CodeTests | str | Sequence[str],
     *,

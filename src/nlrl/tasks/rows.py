@@ -57,9 +57,7 @@ def as_problem(given: Problem | Mapping[str, Any] | str) -> Problem:
     elif isinstance(given, str):
         problem = Problem(given, task_type=classify_task(given).label)
     else:
-        raise UserError(
-            f"{type(given).__name__} is no problem. Give a question, a row with named fields, or a Problem."
-        )
+        raise UserError(f"{type(given).__name__} is no problem. Give a question, a row (named fields), or a Problem.")
     if not problem.question.strip():
         raise UserError("The question is empty; ask something.")
     return problem

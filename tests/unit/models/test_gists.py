@@ -25,7 +25,7 @@ from nlrl.core import (
     system,
     user,
 )
-from nlrl.models import GistResult, ScriptedModel, StopRules, generate_with_gist, installed, stream_gists, weight_file
+from nlrl.models import GistResult, ScriptedModel, StopRules, installed, stream_gists, weight_file
 
 ANSWER = "17 + 25 = 42\n\nFinal Answer: 42\nBecause 17 and 25 are 42.\nFinal Answer: 43\n"
 
@@ -229,55 +229,16 @@ def test_an_on_gist_that_raises_ends_it_and_closes_the_stream() -> None:
     assert model.closed == 1
 
 
-# ---- the plain function
-
-
-def test_generate_with_gist_prints_live(capsys: pytest.CaptureFixture[str]) -> None:
-    result = generate_with_gist(ScriptedModel([ANSWER]), prompt="What is 17 + 25?", live=True)
-    assert capsys.readouterr().out == result.text + "\n" == "17 + 25 = 42\n\nFinal Answer: 42\n"
-
-
-def test_generate_with_gist_takes_many_forms_of_a_prompt() -> None:
+def test_a_prompt_has_many_forms() -> None:
     messages = (system("Be brief."), user("q"), assistant("a"), user("2 + 2?"))
     for prompt in ("2 + 2?", user("2 + 2?"), messages, list(messages)):
-        model = ScriptedModel({"2 + 2?": "4"})
-        assert generate_with_gist(model, prompt=prompt).text == "4"
-    assert generate_with_gist(ScriptedModel({"2 + 2?": "4"}), "2 + 2?").text == "4"
-    assert generate_with_gist(ScriptedModel({"2 + 2?": "4"}), None, "2 + 2?").text == "4"
-
-
-def test_generate_with_gist_forwards_only_what_was_set() -> None:
-    model = ScriptedModel(["x"], cycle=True)
-    generate_with_gist(model, prompt="q")
-    generate_with_gist(
-        model, prompt="q", temperature=0.5, top_p=0.9, seed=3, max_tokens=7, stop=["#"], stop_phrase=None
-    )
-    assert model.requests[0].sampling == Sampling(max_tokens=512, stop_after="Final Answer:", logprobs=0)
-    assert model.requests[1].sampling == Sampling(0.5, 0.9, max_tokens=7, stop=("#",), seed=3, logprobs=0)
-
-
-def test_generate_with_gist_works_where_a_loop_runs() -> None:
-    async def main() -> str:
-        return generate_with_gist(ScriptedModel(["4"]), prompt="2 + 2?").text
-
-    assert asyncio.run(main()) == "4"
-
-    async def failing() -> None:
-        with pytest.raises(UserError):
-            generate_with_gist(ScriptedModel(["4"]), prompt=" ")
-
-    asyncio.run(failing())
+        assert asyncio.run(stream_gists(ScriptedModel({"2 + 2?": "4"}), prompt)).text == "4"
 
 
 @pytest.mark.parametrize("prompt", ["", "  \n", (), [user("")]])
 def test_an_empty_prompt_is_refused(prompt: str) -> None:
     with pytest.raises(UserError, match="empty"):
-        generate_with_gist(ScriptedModel(["x"]), prompt=prompt)
-
-
-def test_something_that_is_no_model_is_told_so() -> None:
-    with pytest.raises(UserError, match="tokenizer"):
-        generate_with_gist(object(), prompt="q")
+        asyncio.run(stream_gists(ScriptedModel(["x"]), prompt))
 
 
 def test_with_a_real_model() -> None:
@@ -291,10 +252,10 @@ def test_with_a_real_model() -> None:
     import_xllamacpp()
     model = LlamaModel(weights, slots=1, context_tokens=512)
     try:
-        result = generate_with_gist(model, prompt="Count from one to ten, in words.", max_tokens=24, seed=1)
+        result = asyncio.run(stream_gists(model, "Count from one to ten, in words.", rules=StopRules(max_tokens=24)))
         assert "".join(gist.text for gist in result.gists) == result.text
         assert all(gist.logprob is not None and gist.logprob <= 0 for gist in result.gists)
-        cut = generate_with_gist(model, prompt="Write a long story.", max_tokens=400, seconds=0.6)
+        cut = asyncio.run(stream_gists(model, "Write a long story.", rules=StopRules(max_tokens=400, seconds=0.6)))
         assert cut.finish is Finish.TIMEOUT
         assert cut.tokens + result.tokens == model.tokens_generated()
     finally:

@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from nlrl.core import Candidate, Completion, Finish, Problem, TaskType, UserError, Verdict
+from nlrl.core import Candidate, Completion, Finish, Problem, TaskType, UserError, Verdict, VerifierError
 from nlrl.rewards import MockRewardModel, as_verifier
 from nlrl.rewards.functions import RewardModels
 
@@ -69,5 +69,5 @@ def test_a_kind_or_a_value_that_makes_no_sense_is_refused():
     with pytest.raises(UserError, match="no kind"):
         as_verifier({"maths": lambda text: 1.0})
     for value in (None, "high", float("nan")):
-        with pytest.raises(UserError, match="a number from 0 to 1"):
+        with pytest.raises(VerifierError, match="a number from 0 to 1"):
             score(lambda text, value=value: value)  # type: ignore[misc]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nlrl.core import CodeTests, SandboxUnavailable
-from nlrl.sandbox import Sandbox, boxes, bubblewrap, isolation, run_tests
+from nlrl.sandbox import Sandbox, boxes, bubblewrap, isolation, run_code_tests
 from nlrl.sandbox.box import landlock
 from nlrl.sandbox.interpreter import interpreter_files
 from nlrl.sandbox.packages import Visible
@@ -30,7 +30,7 @@ def test_a_broken_bubblewrap_falls_back_with_the_reason(
     found = sandbox.isolation()
     assert (found.kind, found.walled) == ("landlock", False)
     assert "/bin/false" in found.reason
-    assert run_tests(RIGHT, TESTS, sandbox=sandbox).isolation == "landlock"
+    assert run_code_tests(RIGHT, TESTS, sandbox=sandbox).isolation == "landlock"
 
 
 def test_no_isolation_is_a_refusal_with_reasons_and_next_step(
@@ -40,7 +40,7 @@ def test_no_isolation_is_a_refusal_with_reasons_and_next_step(
     witness = tmp_path / "ran"
     sandbox = opened(isolation="bubblewrap")
     for act in (
-        lambda: run_tests(f"open({str(witness)!r}, 'w')", TESTS, sandbox=sandbox),
+        lambda: run_code_tests(f"open({str(witness)!r}, 'w')", TESTS, sandbox=sandbox),
         lambda: asyncio.run(sandbox.run_python(f"open({str(witness)!r}, 'w')")),
         sandbox.isolation,
     ):
@@ -76,7 +76,7 @@ def test_a_box_without_walls_around_its_jobs(monkeypatch: pytest.MonkeyPatch, op
     except SandboxUnavailable as error:
         pytest.skip(str(error))
     assert (found.kind, found.walled) == ("bubblewrap", False)
-    assert run_tests(RIGHT, TESTS, sandbox=sandbox).passed
+    assert run_code_tests(RIGHT, TESTS, sandbox=sandbox).passed
     source = """
 import os, threading
 for act in (lambda: open('x', 'w'), lambda: open('/tmp/x', 'w'), os.fork, lambda: os.kill(1, 9), lambda: open('/proc/1/mem'), lambda: os.listdir('/etc')):

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from nlrl.core import CodeTests
-from nlrl.sandbox import Sandbox, TestOutcome, TestReport, run_tests
+from nlrl.sandbox import Sandbox, TestOutcome, TestReport, run_code_tests
 
 RIGHT, WRONG = "def f(x): return x", "def f(x): return x + 1"
 
@@ -80,9 +80,9 @@ class TestF(Base):
 def test_run_for_what_it_is(sandbox: Sandbox, kind: str) -> None:
     tests = RUN_FOR_WHAT_THEY_ARE[kind]
     entry = "f" if "candidate" in tests else None
-    right = run_tests(RIGHT, tests, entry_point=entry, sandbox=sandbox)
+    right = run_code_tests(RIGHT, tests, entry_point=entry, sandbox=sandbox)
     assert right.passed, right.first_failure
-    wrong = run_tests(WRONG, tests, entry_point=entry, sandbox=sandbox)
+    wrong = run_code_tests(WRONG, tests, entry_point=entry, sandbox=sandbox)
     assert wrong.first_failure is not None
     assert wrong.first_failure.outcome in (TestOutcome.FAILED, TestOutcome.ERROR)
 
@@ -134,7 +134,7 @@ CHECK_NOTHING = {
 def test_what_checks_nothing_is_an_error_that_says_which_part(sandbox: Sandbox, kind: str) -> None:
     source, said = CHECK_NOTHING[kind]
     for program in (RIGHT, WRONG, "def f(", "import os; os._exit(0)"):
-        report = run_tests(program, CodeTests((source,)), sandbox=sandbox)
+        report = run_code_tests(program, CodeTests((source,)), sandbox=sandbox)
         (result,) = report.results
         if program in (RIGHT, WRONG) or kind not in ("a loop over nothing", "a branch never taken"):
             assert result.outcome is TestOutcome.INVALID, result
@@ -145,14 +145,14 @@ def test_what_checks_nothing_is_an_error_that_says_which_part(sandbox: Sandbox, 
 def test_a_program_cannot_make_a_test_look_idle(sandbox: Sandbox) -> None:
     program = "def f(x): return []"
     for check in ("for v in f(3):\n    assert v == 1", "def test_a():\n    for v in f(3):\n        assert v == 1"):
-        (result,) = run_tests(program, CodeTests((check,)), sandbox=sandbox).results
+        (result,) = run_code_tests(program, CodeTests((check,)), sandbox=sandbox).results
         assert result.outcome is TestOutcome.ERROR
         assert "checked nothing" in result.message
 
 
 def test_preparation_goes_with_the_test_behind_it(sandbox: Sandbox) -> None:
     def judged(*checks: str) -> TestReport:
-        return run_tests(RIGHT, CodeTests(checks), sandbox=sandbox)
+        return run_code_tests(RIGHT, CodeTests(checks), sandbox=sandbox)
 
     report = judged("import math", "x = 3", "assert f(x) == math.floor(3.5)", "assert f(1) == 2")
     assert [r.outcome for r in report.results] == [TestOutcome.PASSED] * 3 + [TestOutcome.FAILED]
@@ -167,6 +167,6 @@ def test_skipped_tests_are_named(sandbox: Sandbox) -> None:
         "import unittest\nclass T(unittest.TestCase):\n    @unittest.skip('later')\n"
         "    def test_a(self): self.assertEqual(f(1), 1)"
     )
-    (result,) = run_tests(RIGHT, tests, sandbox=sandbox).results
+    (result,) = run_code_tests(RIGHT, tests, sandbox=sandbox).results
     assert result.outcome in (TestOutcome.ERROR, TestOutcome.INVALID)
     assert "skipped" in result.message

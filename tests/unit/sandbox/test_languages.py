@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nlrl.core import CodeTests
-from nlrl.sandbox import Sandbox, TestOutcome, run_tests
+from nlrl.sandbox import Sandbox, TestOutcome, run_code_tests
 from nlrl.sandbox.languages import foreign_language
 
 SOURCES = {
@@ -43,7 +43,7 @@ def test_python_and_nothing(source: str) -> None:
 
 
 def test_programs_and_tests_are_refused_by_name(sandbox: Sandbox) -> None:
-    (result,) = run_tests(SOURCES["Java"], CodeTests(("assert f(1) == 1",)), sandbox=sandbox).results
+    (result,) = run_code_tests(SOURCES["Java"], CodeTests(("assert f(1) == 1",)), sandbox=sandbox).results
     assert (result.outcome, result.message) == (TestOutcome.ERROR, "the program is Java, and only Python is run")
-    (result,) = run_tests("def f(x): return x", CodeTests((SOURCES["Rust"],)), sandbox=sandbox).results
+    (result,) = run_code_tests("def f(x): return x", CodeTests((SOURCES["Rust"],)), sandbox=sandbox).results
     assert (result.outcome, result.message) == (TestOutcome.INVALID, "the tests are Rust, and only Python is run")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from nlrl.core import CodeTests
-from nlrl.sandbox import Limits, Outcome, Sandbox, default_sandbox, run_tests
+from nlrl.sandbox import Limits, Outcome, Sandbox, default_sandbox, run_code_tests
 from nlrl.sandbox.attacks import Range
 
 TESTS = CodeTests(("assert f(1) == 2",))
@@ -50,7 +50,7 @@ def test_one_sandbox_from_many_loops_and_threads(sandbox: Sandbox) -> None:
 
     def work() -> None:
         passed.append(asyncio.run(sandbox.run_tests(RIGHT, TESTS)).passed)
-        passed.append(run_tests(RIGHT, TESTS, sandbox=sandbox).passed)
+        passed.append(run_code_tests(RIGHT, TESTS, sandbox=sandbox).passed)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -62,12 +62,12 @@ def test_one_sandbox_from_many_loops_and_threads(sandbox: Sandbox) -> None:
 
 def test_the_default_sandbox_is_one() -> None:
     assert default_sandbox() is default_sandbox()
-    assert run_tests(RIGHT, "assert f(1) == 2")
+    assert run_code_tests(RIGHT, "assert f(1) == 2")
 
 
 def test_cancelling_kills_at_once(sandbox: Sandbox) -> None:
     range_ = Range()
-    run_tests(RIGHT, TESTS, sandbox=sandbox)
+    run_code_tests(RIGHT, TESTS, sandbox=sandbox)
     before = range_.descendants()
 
     async def run() -> None:
@@ -153,15 +153,15 @@ def test_closing_what_was_never_used(opened: Callable[..., Sandbox]) -> None:
 
 def test_a_killed_zygote_is_replaced(opened: Callable[..., Sandbox]) -> None:
     sandbox = opened()
-    assert run_tests(RIGHT, TESTS, sandbox=sandbox).passed
+    assert run_code_tests(RIGHT, TESTS, sandbox=sandbox).passed
     for side in ("worker", "judge"):
         sandbox._engine._zygotes[side].box.process.kill()
-        assert run_tests(RIGHT, TESTS, sandbox=sandbox).passed
+        assert run_code_tests(RIGHT, TESTS, sandbox=sandbox).passed
 
 
 def test_a_zygote_killed_in_the_middle_of_a_run(opened: Callable[..., Sandbox]) -> None:
     sandbox = opened()
-    run_tests(RIGHT, TESTS, sandbox=sandbox)
+    run_code_tests(RIGHT, TESTS, sandbox=sandbox)
 
     async def run() -> Outcome:
         task = asyncio.create_task(sandbox.run_python("import time; time.sleep(0.5)"))
@@ -173,19 +173,19 @@ def test_a_zygote_killed_in_the_middle_of_a_run(opened: Callable[..., Sandbox]) 
 
 
 def _in_a_child(queue: multiprocessing.Queue[bool]) -> None:
-    queue.put(run_tests(RIGHT, TESTS).passed)
+    queue.put(run_code_tests(RIGHT, TESTS).passed)
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="Python 3.12 warns of forking with threads")
 def test_a_forked_child_gets_boxes_of_its_own_and_leaves_the_parents_alone() -> None:
-    assert run_tests(RIGHT, TESTS).passed
+    assert run_code_tests(RIGHT, TESTS).passed
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     child = context.Process(target=_in_a_child, args=(queue,))
     child.start()
     assert queue.get(timeout=30)
     child.join()
-    assert run_tests(RIGHT, TESTS).passed
+    assert run_code_tests(RIGHT, TESTS).passed
 
 
 @pytest.mark.parametrize("kind", ["bubblewrap", "landlock"])

@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from nlrl.core import CodeTests, SandboxUnavailable, UserError
-from nlrl.sandbox import Sandbox, TestOutcome, run_tests
+from nlrl.sandbox import Sandbox, TestOutcome, run_code_tests
 from nlrl.sandbox.packages import Visible, missing_imports, visible_packages
 
 PACKAGE = "msgspec"  # small, compiled, and a requirement of ours
@@ -18,7 +18,7 @@ RIGHT, WRONG = "def f(x): return x + 1", "def f(x): return x + 2"
 
 def test_a_missing_package_is_named_whatever_the_program_is(sandbox: Sandbox) -> None:
     for program in (RIGHT, WRONG, "def f(", "import os; os._exit(0)"):
-        (result,) = run_tests(program, TEST, entry_point="f", sandbox=sandbox).results
+        (result,) = run_code_tests(program, TEST, entry_point="f", sandbox=sandbox).results
         assert result.outcome is TestOutcome.INVALID
         assert "msgspec" in result.message
         assert "--sandbox-packages msgspec" in result.message
@@ -33,16 +33,16 @@ def test_a_named_package_is_visible_and_nothing_beside_it(
         sandbox.isolation()
     except SandboxUnavailable as error:
         pytest.skip(str(error))
-    assert run_tests(RIGHT, TEST, entry_point="f", sandbox=sandbox).passed
-    assert not run_tests(WRONG, TEST, entry_point="f", sandbox=sandbox).passed
+    assert run_code_tests(RIGHT, TEST, entry_point="f", sandbox=sandbox).passed
+    assert not run_code_tests(WRONG, TEST, entry_point="f", sandbox=sandbox).passed
     uses = "import msgspec.json\ndef f(x): return msgspec.json.decode(msgspec.json.encode(x + 1))"
-    assert run_tests(uses, TEST, entry_point="f", sandbox=sandbox).passed
+    assert run_code_tests(uses, TEST, entry_point="f", sandbox=sandbox).passed
     other = (
         "try:\n    import click\nexcept ImportError:\n    click = None\ndef f(x): return x + 1 if click is None else 0"
     )
-    assert run_tests(other, TEST, entry_point="f", sandbox=sandbox).passed
+    assert run_code_tests(other, TEST, entry_point="f", sandbox=sandbox).passed
     writes = "import msgspec, os\ndef f(x):\n    open(os.path.join(os.path.dirname(msgspec.__file__), 'x'), 'w')"
-    (result,) = run_tests(writes, TEST, entry_point="f", sandbox=sandbox).results
+    (result,) = run_code_tests(writes, TEST, entry_point="f", sandbox=sandbox).results
     assert result.outcome is TestOutcome.ERROR
     assert sandbox.missing_imports(CodeTests((TEST,))) == []
     assert sandbox.missing_imports(CodeTests((TEST,), setup="import numpy")) == ["numpy"]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from nlrl.core import CodeTests
-from nlrl.sandbox import Sandbox, TestOutcome, run_tests
+from nlrl.sandbox import Sandbox, TestOutcome, run_code_tests
 
 ERRORS = """
 class Own(Exception):
@@ -104,7 +104,7 @@ WORKS = {
 @pytest.mark.parametrize("kind", WORKS)
 def test_what_works_in_a_plain_run(sandbox: Sandbox, kind: str) -> None:
     program, check = WORKS[kind]
-    report = run_tests(program, CodeTests((check,)), sandbox=sandbox)
+    report = run_code_tests(program, CodeTests((check,)), sandbox=sandbox)
     assert report.passed, report.first_failure
 
 
@@ -120,11 +120,11 @@ REFUSED = {
 @pytest.mark.parametrize("kind", REFUSED)
 def test_what_no_program_may(sandbox: Sandbox, kind: str) -> None:
     program, check, outcome, said = REFUSED[kind]
-    (result,) = run_tests(program, CodeTests((check,)), sandbox=sandbox).results
+    (result,) = run_code_tests(program, CodeTests((check,)), sandbox=sandbox).results
     assert result.outcome is outcome
     assert said in result.message
 
 
 def test_printing_without_end_is_cut_and_does_no_harm(sandbox: Sandbox) -> None:
     program = "def f(x):\n    for i in range(3000): print('x' * 1000)\n    return x"
-    assert run_tests(program, CodeTests(("assert f(1) == 1", "assert f(2) == 2")), sandbox=sandbox).passed
+    assert run_code_tests(program, CodeTests(("assert f(1) == 1", "assert f(2) == 2")), sandbox=sandbox).passed

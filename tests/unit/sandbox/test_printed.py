@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from nlrl.core import CodeTests, InputOutput
-from nlrl.sandbox import Limits, Sandbox, TestOutcome, run_tests
+from nlrl.sandbox import Limits, Sandbox, TestOutcome, run_code_tests
 from nlrl.sandbox.printed import complaint
 
 SUM = "n = int(input())\nprint(sum(map(int, input().split())))"
@@ -54,8 +54,8 @@ def test_a_tolerance_of_nothing() -> None:
 
 
 def test_whole_programs(sandbox: Sandbox) -> None:
-    assert run_tests(SUM, CodeTests(PAIRS), sandbox=sandbox).passed
-    wrong = run_tests("input()\nprint(3)", CodeTests(PAIRS), sandbox=sandbox)
+    assert run_code_tests(SUM, CodeTests(PAIRS), sandbox=sandbox).passed
+    wrong = run_code_tests("input()\nprint(3)", CodeTests(PAIRS), sandbox=sandbox)
     assert [r.outcome for r in wrong.results] == [TestOutcome.PASSED, TestOutcome.FAILED]
     assert wrong.results[1].message == "got '3', expected '6' (word 1)"
     assert wrong.results[1].name == "input '3 1 2 3'"
@@ -63,13 +63,13 @@ def test_whole_programs(sandbox: Sandbox) -> None:
 
 def test_a_main_guard_is_run_here_and_standard_input_may_be_read_in_any_way(sandbox: Sandbox) -> None:
     program = "import sys\ndef main():\n    data = sys.stdin.buffer.read().split()\n    print(sum(map(int, data[1:])))\nif __name__ == '__main__':\n    main()\n    sys.exit(0)"
-    assert run_tests(program, CodeTests(PAIRS), sandbox=sandbox).passed
-    assert run_tests("print(sum(map(int, open(0).read().split()[1:])))", CodeTests(PAIRS), sandbox=sandbox).passed
+    assert run_code_tests(program, CodeTests(PAIRS), sandbox=sandbox).passed
+    assert run_code_tests("print(sum(map(int, open(0).read().split()[1:])))", CodeTests(PAIRS), sandbox=sandbox).passed
 
 
 def test_what_went_wrong_is_told(sandbox: Sandbox) -> None:
     def outcome(program: str) -> tuple[TestOutcome, str]:
-        result = run_tests(program, CodeTests(PAIRS), limits=Limits(wall_s=1, cpu_s=1), sandbox=sandbox).results[0]
+        result = run_code_tests(program, CodeTests(PAIRS), limits=Limits(wall_s=1, cpu_s=1), sandbox=sandbox).results[0]
         return result.outcome, result.message
 
     assert outcome("1 / 0") == (TestOutcome.ERROR, "program: ZeroDivisionError: division by zero")
@@ -81,7 +81,7 @@ def test_what_went_wrong_is_told(sandbox: Sandbox) -> None:
 
 def test_a_hanging_program_costs_its_limit_once(sandbox: Sandbox) -> None:
     tests = CodeTests(tuple(InputOutput(str(i), "1") for i in range(50)))
-    report = run_tests("while True: pass", tests, limits=Limits(wall_s=1, cpu_s=1), sandbox=sandbox)
+    report = run_code_tests("while True: pass", tests, limits=Limits(wall_s=1, cpu_s=1), sandbox=sandbox)
     assert {r.outcome for r in report.results} == {TestOutcome.TIMEOUT}
     assert report.seconds < 5
 
@@ -89,7 +89,7 @@ def test_a_hanging_program_costs_its_limit_once(sandbox: Sandbox) -> None:
 def test_statements_and_pairs_keep_their_order(sandbox: Sandbox) -> None:
     program = "def f(x): return x\nif __name__ == '__main__': print(f(input()))"
     tests = CodeTests(("assert f(1) == 1", InputOutput("a", "a"), "assert f(2) == 3", InputOutput("b", "c")))
-    report = run_tests(program, tests, sandbox=sandbox)
+    report = run_code_tests(program, tests, sandbox=sandbox)
     P, F = TestOutcome.PASSED, TestOutcome.FAILED
     assert [r.outcome for r in report.results] == [P, P, F, F]
 
@@ -99,12 +99,12 @@ def test_a_prelude_is_run_before_the_program(sandbox: Sandbox) -> None:
         ("assert f([1]) == 1", InputOutput("", "5")), prelude="from typing import *\nfrom math import *\n"
     )
     program = "def f(x: List[int]) -> int: return floor(x[0])\nif __name__ == '__main__': print(floor(5.5))"
-    assert run_tests(program, tests, sandbox=sandbox).passed
-    (failed, _) = run_tests("1 / 0", tests, sandbox=sandbox).results
+    assert run_code_tests(program, tests, sandbox=sandbox).passed
+    (failed, _) = run_code_tests("1 / 0", tests, sandbox=sandbox).results
     assert "line 1 of the program" in failed.message
 
 
 def test_public_pairs(sandbox: Sandbox) -> None:
     tests = CodeTests(PAIRS, public=PAIRS[:1])
-    assert run_tests("print(3)", tests, which="public", sandbox=sandbox).passed
-    assert not run_tests("print(3)", tests, sandbox=sandbox).passed
+    assert run_code_tests("print(3)", tests, which="public", sandbox=sandbox).passed
+    assert not run_code_tests("print(3)", tests, sandbox=sandbox).passed

@@ -8,11 +8,11 @@ import asyncio
 import pytest
 
 from nlrl.core import CodeTests
-from nlrl.sandbox import Limits, Sandbox, TestOutcome, TestReport, run_tests, split_tests
+from nlrl.sandbox import Limits, Sandbox, TestOutcome, TestReport, run_code_tests, split_tests
 
 
 def judged(sandbox: Sandbox, program: str, *checks: str, setup: str = "", entry_point: str | None = None) -> TestReport:
-    return run_tests(program, CodeTests(checks, entry_point=entry_point, setup=setup), sandbox=sandbox)
+    return run_code_tests(program, CodeTests(checks, entry_point=entry_point, setup=setup), sandbox=sandbox)
 
 
 def test_each_assert_has_its_own_result(sandbox: Sandbox) -> None:
@@ -224,11 +224,11 @@ def test_time_and_memory_are_told_apart(sandbox: Sandbox) -> None:
     program = "def f(x):\n    while x: pass\n    return 1\ndef g(): return len('x' * 10**10)"
     limits = Limits(wall_s=20, cpu_s=1, memory_bytes=256 << 20)
     tests = CodeTests(("assert f(0) == 1", "assert g()", "assert f(1) == 1", "assert f(0) == 1"))
-    report = run_tests(program, tests, limits=limits, sandbox=sandbox)
+    report = run_code_tests(program, tests, limits=limits, sandbox=sandbox)
     T = TestOutcome
     assert [r.outcome for r in report.results] == [T.PASSED, T.MEMORY, T.TIMEOUT, T.TIMEOUT]
     assert "processor time" in report.results[2].message
-    slept = run_tests("import time\ntime.sleep(99)", tests, limits=Limits(wall_s=0.5), sandbox=sandbox)
+    slept = run_code_tests("import time\ntime.sleep(99)", tests, limits=Limits(wall_s=0.5), sandbox=sandbox)
     assert {r.outcome for r in slept.results} == {T.TIMEOUT}
     assert slept.seconds < 5
 
@@ -256,7 +256,7 @@ def test_hostile_tests_are_contained_too(sandbox: Sandbox) -> None:
         "exit(0)",
     ):
         tests = CodeTests((f"assert f()\n{check}", "assert f() == 1"))
-        report = run_tests("def f(): return 1", tests, limits=limits, sandbox=sandbox)
+        report = run_code_tests("def f(): return 1", tests, limits=limits, sandbox=sandbox)
         assert not report.passed
         assert report.results[0].outcome in (TestOutcome.ERROR, TestOutcome.TIMEOUT)
 
@@ -287,22 +287,22 @@ def test_deep_recursion_has_the_room_it_has_in_a_bare_run(sandbox: Sandbox) -> N
 
 def test_public_tests_only(sandbox: Sandbox) -> None:
     tests = CodeTests(("assert f(1) == 1", "assert f(2) == 2"), public=("assert f(1) == 1",))
-    assert run_tests("def f(x): return 1", tests, which="public", sandbox=sandbox).passed
-    assert not run_tests("def f(x): return 1", tests, sandbox=sandbox).passed
+    assert run_code_tests("def f(x): return 1", tests, which="public", sandbox=sandbox).passed
+    assert not run_code_tests("def f(x): return 1", tests, sandbox=sandbox).passed
 
 
 def test_no_tests_is_no_pass(sandbox: Sandbox) -> None:
-    report = run_tests("x = 1", CodeTests(()), sandbox=sandbox)
+    report = run_code_tests("x = 1", CodeTests(()), sandbox=sandbox)
     assert not report.passed
     assert report.results == ()
     assert report.fraction == 0.0
 
 
 def test_tests_as_text(sandbox: Sandbox) -> None:
-    assert run_tests("def f(x): return x", "x = 3\nassert f(x) == 3\nassert f(4) == 4", sandbox=sandbox).passed
-    assert not run_tests("def f(x): return 3", ["assert f(3) == 3", "assert f(4) == 4"], sandbox=sandbox).passed
+    assert run_code_tests("def f(x): return x", "x = 3\nassert f(x) == 3\nassert f(4) == 4", sandbox=sandbox).passed
+    assert not run_code_tests("def f(x): return 3", ["assert f(3) == 3", "assert f(4) == 4"], sandbox=sandbox).passed
     block = "def check(candidate):\n    assert candidate(1) == 1"
-    assert run_tests("def f(x): return x", block, entry_point="f", sandbox=sandbox).passed
+    assert run_code_tests("def f(x): return x", block, entry_point="f", sandbox=sandbox).passed
 
 
 def test_splitting_a_text_of_tests() -> None:
@@ -330,6 +330,6 @@ def test_many_at_once_do_not_mix(sandbox: Sandbox) -> None:
 def test_a_large_program_and_many_tests(sandbox: Sandbox) -> None:
     program = "\n".join(f"def f{i}(x): return x + {i}" for i in range(5000))
     checks = tuple(f"assert f{i}([{i}] * 50 and 1) == {i + 1}" for i in range(500))
-    report = run_tests(program, CodeTests(checks), sandbox=sandbox)
+    report = run_code_tests(program, CodeTests(checks), sandbox=sandbox)
     assert report.passed
     assert len(report.results) == 500

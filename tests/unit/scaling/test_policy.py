@@ -215,7 +215,8 @@ def test_without_a_policy_the_default_spends_more_where_attempts_disagree():
 def test_a_known_difficulty_needs_no_probe(calibrated):
     _, path, _, model, made = calibrated
     answers = [
-        compute_optimal_scaling(made[0], d, 1400, model, policy=path / "policy.json") for d in ("easy", 0.1, None)
+        compute_optimal_scaling(made[0], d, Budget(tokens=1400), model, policy=path / "policy.json").answer
+        for d in ("easy", 0.1, None)
     ]
     assert [Phase.PROBE in a.usage.phases for a in answers] == [False, False, True]
     assert all(a.usage.tokens <= 1400 for a in answers)
