@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         load_problems,
     )
 
+offer("model", "stochastic", "nlrl.models.scripted:StochasticModel")
 offer("strategy", "auto", "nlrl.scaling.auto:auto")
 
 __getattr__, __dir__ = lazy(__name__, {

@@ -6,6 +6,8 @@ The package's face offers them as it is imported, and so before any room is.
 from __future__ import annotations
 
 from collections import defaultdict
+from importlib import import_module
+from typing import Any
 
 _offers: dict[str, dict[str, str]] = defaultdict(dict)
 
@@ -18,3 +20,9 @@ def offer(registry: str, name: str, place: str) -> None:
 def offered(registry: str) -> dict[str, str]:
     """Everything that was offered to a registry: name -> "module:function"."""
     return dict(_offers[registry])
+
+
+def load(place: str) -> Any:
+    """What "module:name" names, its module imported now."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)

@@ -153,7 +153,7 @@ class Server:
             verify=_tls(),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=most),
             timeout=httpx.Timeout(patience.read_s, connect=patience.connect_s, pool=None),
-            trust_env=not _is_loopback(self.base.host),  # a proxy cannot reach this machine's own servers
+            trust_env=not is_loopback(self.base.host),  # a proxy cannot reach this machine's own servers
         )
 
     def url(self, path: str) -> httpx.URL:
@@ -347,7 +347,7 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()  # tens of milliseconds, so only once
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -82,7 +82,7 @@ class OpenAIModel:
         if max_concurrency < 1:
             raise UserError(f"max_concurrency must be at least 1, got {max_concurrency}.")
         self.model = model
-        self.base_url = _checked_url(base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL)
+        self.base_url = checked_url(base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL)
         self._key = os.environ.get("OPENAI_API_KEY", "") if api_key is None else api_key
         self._key = self._key.strip()
         if not (self._key.isascii() and self._key.isprintable()):
@@ -108,12 +108,12 @@ class OpenAIModel:
         )
 
     def __repr__(self) -> str:
-        return f"OpenAIModel({self.model!r}, host={_host(self.base_url)!r})"
+        return f"OpenAIModel({self.model!r}, host={host_of(self.base_url)!r})"
 
     @property
     def name(self) -> str:
         """Identity: the model and the server it is asked at, without user, path and query."""
-        return f"openai:{self.model}@{_host(self.base_url)}"
+        return f"openai:{self.model}@{host_of(self.base_url)}"
 
     @property
     def can(self) -> Capabilities:
@@ -317,7 +317,7 @@ class _Stream:
             await asyncio.gather(task, return_exceptions=True)
 
 
-def _checked_url(text: str) -> str:
+def checked_url(text: str) -> str:
     import httpx
 
     try:
@@ -338,7 +338,7 @@ def _authorization(base_url: str, key: str) -> dict[str, str]:
     return {"api-key": key} if azure else {"Authorization": f"Bearer {key}"}
 
 
-def _host(base_url: str) -> str:
+def host_of(base_url: str) -> str:
     import httpx
 
     return httpx.URL(base_url).netloc.decode("ascii")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nlrl.core import Model, ModelMissing, UserError
+from nlrl.core.offers import load, offered
 from nlrl.models.weight_files import DEFAULT_MODEL, weight_file
 
 
@@ -41,8 +42,6 @@ def load_model(spec: str = DEFAULT_MODEL, **options: Any) -> Model:
 
 
 def _stochastic(chance: str, options: dict[str, Any]) -> Model:
-    from nlrl.models.scripted import StochasticModel
-
     try:
         p_correct = float(chance or "0.5")
     except ValueError:
@@ -50,7 +49,7 @@ def _stochastic(chance: str, options: dict[str, Any]) -> Model:
     if not 0 <= p_correct <= 1:
         raise UserError(f"stochastic:{chance} is not a chance between 0 and 1. Example: stochastic:0.6")
     problems = options.pop("problems", ())  # without them it knows no answer, and says so
-    return _make(StochasticModel, problems, {"p_correct": p_correct, **options})
+    return _make(load(offered("model")["stochastic"]), problems, {"p_correct": p_correct, **options})
 
 
 def _registered(name: str, options: dict[str, Any]) -> Model:

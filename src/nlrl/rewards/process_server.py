@@ -74,7 +74,7 @@ class ServerPRM:
         patience: Patience | None = None,
         extra_body: Mapping[str, Any] | None = None,
     ) -> None:
-        from nlrl.models.openai import _checked_url, _host
+        from nlrl.models.openai import checked_url, host_of
         from nlrl.rewards.process_exchange import Exchange
 
         if route not in ROUTES or activation not in ("none", "sigmoid", "softmax"):
@@ -92,9 +92,9 @@ class ServerPRM:
         self.per = per or ("candidate" if route == "pooling" else "step")
         self.parameters, self._extra = parameters, dict(extra_body or {})
         self._layout = _layout(layout or ("qwen" if route == "pooling" else "lines"))
-        url = _checked_url(base_url)
+        url = checked_url(base_url)
         self._root = url if route == "classify" else url.removesuffix("/v1").rstrip("/")
-        self._host = _host(url)
+        self._host = host_of(url)
         key = (os.environ.get("OPENAI_API_KEY", "") if api_key is None else api_key).strip()
         if not (key.isascii() and key.isprintable()):
             raise UserError("The API key holds characters that no key has (a line break?). Set OPENAI_API_KEY anew.")

@@ -23,7 +23,7 @@ import msgspec
 
 from nlrl.models._openai_failures import FailureKind, from_status, redact
 from nlrl.models._openai_limit import Ticket
-from nlrl.models._openai_server import Server, _is_loopback
+from nlrl.models._openai_server import Server, is_loopback
 from nlrl.models._openai_trace import trace_headers
 from nlrl.models.openai import OpenAIModel
 from nlrl.server.errors import ApiError, from_upstream
@@ -130,7 +130,7 @@ class Upstreams:
 
     async def _send(self, place: Server, route: str, raw: bytes, headers: Any) -> aiohttp.ClientResponse:
         if (way := self._ways.get((place, route))) is None:
-            session = self._near if _is_loopback(place.base.host) else self._far
+            session = self._near if is_loopback(place.base.host) else self._far
             way = self._ways[place, route] = (session, str(place.url(route)))
         session, url = way
         sent = {**headers, **trace_headers(), "Accept-Encoding": "identity"}

@@ -1,27 +1,17 @@
-"""A strategy has a name and parameters: one string, parsed and printed without loss.
-
-    >>> str(parse_strategy("best_of_n( select=best, n=16 )"))
-    'best_of_n(n=16, select=best)'
-
-The same string is used on the command line, in records, in policy files and by HTTP clients. The registry maps names
-to "module:function" and imports on use, so a higher room can add its own without lower ones knowing.
+"""The strategies by name: "module:function" each, imported on use, so a higher room can add its own without lower ones
+knowing. How their strings are read and printed stands in `nlrl.core.specs`.
 """
 
 from __future__ import annotations
 
-import ast
 import functools
-import importlib
 import inspect
-import keyword
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from math import isfinite
 from typing import Any
 
 from nlrl.compute import Strategy
 from nlrl.core import UnknownName, UserError
-from nlrl.core.offers import offered
+from nlrl.core.offers import load, offered
+from nlrl.core.specs import StrategySpec, parse_strategy, printed
 
 _PLACES = {
     name: f"nlrl.strategies.{name}:{name}"
@@ -48,38 +38,6 @@ _PLACES = {
 } | offered("strategy")
 
 
-@dataclass(frozen=True)
-class StrategySpec:
-    """A parsed strategy string. `str(spec)` is canonical: parameters sorted, equal specs print equally."""
-
-    name: str
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        if not self.parameters:
-            return self.name
-        inner = ", ".join(f"{key}={_print(value)}" for key, value in sorted(self.parameters.items()))
-        return f"{self.name}({inner})"
-
-
-def parse_strategy(text: str) -> StrategySpec:
-    """Read "name" or "name(key=value, ...)"; values are numbers, true/false/none, words or quoted strings.
-
-    Raises UserError for anything else, saying what is wrong. Names are not checked here; `get_strategy` does.
-    """
-    try:
-        tree = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        raise _unreadable(text, "it is not of the form name or name(key=value, ...)") from None
-    if isinstance(tree, ast.Name):
-        return StrategySpec(tree.id)
-    if not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name)):
-        raise _unreadable(text, "it is not of the form name or name(key=value, ...)")
-    if tree.args or any(k.arg is None for k in tree.keywords):
-        raise _unreadable(text, "every parameter needs its name, such as n=8")
-    return StrategySpec(tree.func.id, {str(k.arg): _value(k.value, text) for k in tree.keywords})
-
-
 def get_strategy(spec: str | StrategySpec) -> Strategy:
     """The strategy a spec names, its parameters bound.
 
@@ -99,8 +57,7 @@ def get_strategy(spec: str | StrategySpec) -> Strategy:
 @functools.cache
 def _found(place: str) -> tuple[Strategy, dict[str, inspect.Parameter]]:
     """The function, and the parameters that a spec may set; a server asks for it with every request."""
-    module, function = place.split(":")
-    run = getattr(importlib.import_module(module), function)
+    run = load(place)
     return run, {n: p for n, p in inspect.signature(run).parameters.items() if p.kind is p.KEYWORD_ONLY}
 
 
@@ -147,8 +104,7 @@ def strategies() -> dict[str, str]:
     """Every registered name with the first line of its docstring."""
     about = {}
     for name, place in sorted(_PLACES.items()):
-        module, function = place.split(":")
-        doc = inspect.getdoc(getattr(importlib.import_module(module), function)) or ""
+        doc = inspect.getdoc(load(place)) or ""
         about[name] = doc.splitlines()[0] if doc else ""
     return about
 
@@ -158,40 +114,8 @@ def _check(spec: StrategySpec, key: str, value: Any, default: Any) -> None:
     if isinstance(default, bool) or default is None:
         return
     if isinstance(default, int) and not (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
-        raise UserError(f"{spec.name}: {key} must be a whole number of at least 1, got {_print(value)}.")
+        raise UserError(f"{spec.name}: {key} must be a whole number of at least 1, got {printed(value)}.")
     if isinstance(default, float) and not isinstance(value, int | float):
-        raise UserError(f"{spec.name}: {key} must be a number, got {_print(value)}.")
+        raise UserError(f"{spec.name}: {key} must be a number, got {printed(value)}.")
     if isinstance(default, str) and not isinstance(value, str):
-        raise UserError(f"{spec.name}: {key} must be a word such as {default}, got {_print(value)}.")
-
-
-_WORDS = {"true": True, "false": False, "none": None}
-
-
-def _value(node: ast.expr, text: str) -> Any:
-    if isinstance(node, ast.Name):
-        return _WORDS.get(node.id, node.id)
-    if isinstance(node, ast.Constant) and isinstance(node.value, int | float | str | bool | None):
-        if isinstance(node.value, float) and not isfinite(node.value):
-            raise _unreadable(text, "a number is too large")
-        return node.value
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
-        value = node.operand.value
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return -value
-    raise _unreadable(text, f"the value {ast.unparse(node)!r} is neither a number nor a word")
-
-
-def _print(value: Any) -> str:
-    for word, meaning in _WORDS.items():
-        if value is meaning:
-            return word
-    if not isinstance(value, str):
-        return repr(value)
-    # Python reads bare words of other scripts in their normal form: a ligature would come back as two letters
-    plain = value.isascii() and value.isidentifier() and not keyword.iskeyword(value) and value not in _WORDS
-    return value if plain else repr(value)
-
-
-def _unreadable(text: str, why: str) -> UserError:
-    return UserError(f"Cannot read the strategy {text[:200]!r}: {why}. Example: best_of_n(n=8, select=best)")
+        raise UserError(f"{spec.name}: {key} must be a word such as {default}, got {printed(value)}.")

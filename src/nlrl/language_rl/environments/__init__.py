@@ -6,10 +6,10 @@ make("maze(layout=double_t)")    an environment by its spec; names() lists them 
 from __future__ import annotations
 
 import inspect
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from nlrl.core.faces import lazy
+from nlrl.core.offers import load
 
 if TYPE_CHECKING:
     from nlrl.language_rl.environments.exact import (
@@ -52,7 +52,7 @@ def make(spec: str) -> FiniteEnvironment:
     MissingExtra where a package is not installed.
     """
     from nlrl.core import UnknownName, UserError
-    from nlrl.strategies.registry import parse_strategy
+    from nlrl.core.specs import parse_strategy
 
     try:
         parsed = parse_strategy(spec)  # the same grammar: a name and parameters
@@ -63,8 +63,7 @@ def make(spec: str) -> FiniteEnvironment:
         ) from None
     if parsed.name not in _PLACES:
         raise UnknownName("environment", parsed.name, _PLACES)
-    module, _, name = _PLACES[parsed.name].partition(":")
-    kind = getattr(import_module(module), name)
+    kind = load(_PLACES[parsed.name])
     known = inspect.signature(kind).parameters
     for key in parsed.parameters:
         if key not in known:
@@ -74,5 +73,5 @@ def make(spec: str) -> FiniteEnvironment:
 
 def names() -> dict[str, str]:
     """Every environment with the first line of its module's docstring."""
-    modules = {name: import_module(place.partition(":")[0]) for name, place in sorted(_PLACES.items())}
+    modules = {name: inspect.getmodule(load(place)) for name, place in sorted(_PLACES.items())}
     return {name: (inspect.getdoc(module) or "").splitlines()[0] for name, module in modules.items()}

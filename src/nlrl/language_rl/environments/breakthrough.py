@@ -13,9 +13,9 @@ import re
 from collections.abc import Sequence
 
 from nlrl.core import UserError
+from nlrl.core.specs import StrategySpec
 from nlrl.language_rl.environments.finite import State, find_action
 from nlrl.language_rl.environments.two_player import TwoPlayerGame, make_opponent
-from nlrl.strategies.registry import StrategySpec
 
 _FILES = "abcde"
 _SIZE = 5

@@ -17,8 +17,8 @@ import re
 from collections.abc import Sequence
 
 from nlrl.core import MissingExtra, UserError
+from nlrl.core.specs import StrategySpec
 from nlrl.language_rl.environments.finite import Outcome, State, TextGame, find_action
-from nlrl.strategies.registry import StrategySpec
 
 _ACTIONS = ("move left", "move down", "move right", "move up")  # in gymnasium's order: the index is its action number
 _STEPS = {"left": (0, -1), "down": (1, 0), "right": (0, 1), "up": (-1, 0)}

@@ -22,8 +22,8 @@ import re
 from collections.abc import Sequence
 
 from nlrl.core import UnknownName
+from nlrl.core.specs import StrategySpec
 from nlrl.language_rl.environments.finite import Outcome, State, TextGame, find_action
-from nlrl.strategies.registry import StrategySpec
 
 _LAYOUTS = {
     "double_t": (

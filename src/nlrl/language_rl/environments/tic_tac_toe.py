@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 
+from nlrl.core.specs import StrategySpec
 from nlrl.language_rl.environments.finite import State, find_action
 from nlrl.language_rl.environments.two_player import DRAW, TwoPlayerGame, make_opponent
-from nlrl.strategies.registry import StrategySpec
 
 _LINES = ((0, 1, 2), (3, 4, 5), (6, 7, 8), (0, 3, 6), (1, 4, 7), (2, 5, 8), (0, 4, 8), (2, 4, 6))
 _TAKE = re.compile(r"\btake\s+(?:cell\s+)?([1-9])\b", re.IGNORECASE)

@@ -19,8 +19,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from nlrl.core import DataError, UserError
+from nlrl.core.specs import StrategySpec
 from nlrl.language_rl.environments.finite import Outcome, State, TextGame, find_action
-from nlrl.strategies.registry import StrategySpec
 
 _TRIES = 6
 _LOST = ("", "")  # a try that was no word of the list
