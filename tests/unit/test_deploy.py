@@ -386,15 +386,10 @@ def test_a_linter_has_nothing_to_say(name: str) -> None:
 # --- the threat model
 
 
-def test_what_the_threat_model_relies_on_is_there() -> None:
-    page = (ROOT / "docs" / "explanation" / "threat-model.md").read_text()
-    named = set(re.findall(r"`((?:src|deploy|tests)/[\w./-]+)(?:::(\w+))?`", page))
-    assert len(named) > 30
-    for path, test in named:
-        assert (ROOT / path).is_file(), path
-        assert not test or f"def {test}(" in (ROOT / path).read_text(), test
+def test_every_defence_of_the_threat_model_names_its_code() -> None:
+    page = (ROOT / "docs" / "explanation" / "threat-model.md").read_text()  # that it is there: test_pages.py
     rows = [line for line in page.splitlines() if line.startswith("|") and "::" in line]
-    assert all("`src/" in row or "`deploy/" in row for row in rows)
+    assert len(rows) > 20 and all("`src/" in row or "`deploy/" in row for row in rows)
 
 
 # --- the load test
