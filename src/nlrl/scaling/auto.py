@@ -8,12 +8,15 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
+from msgspec.structs import replace as replace_struct
+
 from nlrl.compute import Compute
-from nlrl.core import Answer, Candidate, Problem, Sampling, Stopped, UserError
+from nlrl.core import Answer, Candidate, Problem, Sampling, Stopped, UserError, Verifier
 from nlrl.rewards.equivalence import default_equivalence
+from nlrl.scaling.built_in import ASSUMED, lengths_of, strategy_for
 from nlrl.scaling.difficulty import place, probe_features
-from nlrl.scaling.policy import Policy, check_model, default_policy, load_policy
-from nlrl.strategies import get_strategy
+from nlrl.scaling.policy import Option, Policy, check_model, default_policy, load_policy
+from nlrl.strategies import attempts_of, get_strategy
 from nlrl.strategies.best_of_n import ALTERNATIVES
 
 POLICY = "NLRL_POLICY"  # names the policy file where the strategy's parameters do not
@@ -53,23 +56,37 @@ def plan_for(policy: str | None, model: str, *, price: float = 0.0, foreign: boo
 
 
 async def follow(
-    plan: Policy, problem: Problem, compute: Compute, *, price: float = 0.0, known: float | None = None
+    plan: Policy,
+    problem: Problem,
+    compute: Compute,
+    *,
+    price: float = 0.0,
+    known: float | None = None,
+    samples: int | None = None,
 ) -> Answer:
-    """The answer under a policy. `known` is the problem's pass@1, where it need not be predicted: nothing is probed."""
+    """The answer under a policy.
+
+    known    the problem's pass@1, where it need not be predicted: nothing is probed
+    samples  attempts in all, those of the probe included, beside what the budget says; where a policy was calibrated,
+             the best of its options that makes no more
+    """
     cap = compute.remaining.tokens
     chance = plan.bins[0].pass_at_1 if known is None else known
+    wanted = plan.probe if samples is None else min(plan.probe, samples)
     seen = 0
     if plan.probe and known is None:
-        features, seen = await probe(plan.probe, plan.verifier, problem, compute)
+        features, seen = await probe(wanted, plan.verifier, problem, compute)
         chance = plan.chance(features) if seen else chance
-        if seen < plan.probe and compute.stopped:
+        if seen < wanted and compute.stopped:
             compute.note(
-                f"The budget held {seen} of {plan.probe} attempts of the probe, so the difficulty is a rough guess. "
+                f"The budget held {seen} of {wanted} attempts of the probe, so the difficulty is a rough guess. "
                 "Attempts reserve their longest length: a lower limit of tokens lets more of them start."
             )
             compute.stopped = None  # the probe wanted more than there was; what follows may want less
+        elif seen and wanted < plan.probe:
+            compute.note(f"{samples} samples hold {wanted} of {plan.probe} attempts of the probe: a rough guess.")
     bin_at = place(chance, plan.borders)
-    option = plan.choose(chance, cap, price)
+    option = await _option(plan, bin_at, chance, problem, compute, cap, price, samples)
     fits = cap is None or option.needs <= cap
     if not fits and plan.provenance is not None:
         compute.note(f"The budget of {cap} tokens is smaller than all that was calibrated for this difficulty.")
@@ -88,11 +105,49 @@ async def follow(
     return replace(answer, confidence=stated, calibrated=True)
 
 
+async def _option(
+    plan: Policy, bin_at: int, chance: float, problem: Problem, compute: Compute, cap: int | None, price: float,
+    samples: int | None,
+) -> Option:  # fmt: skip
+    """What to do in a bin, by the tokens and the samples that there may be."""
+    if not plan.assumed:
+        return within(plan, bin_at, samples).choose(chance, cap, price)
+    judged = not _reads_certainty(compute.verifier(plan.verifier), problem)
+    if samples is not None:
+        way = strategy_for(bin_at, samples, judged=judged, heads=len(compute.candidates))
+        return Option(way, 0.0, 0, chance, 0.0, 1.0)
+    if not compute.candidates and cap is not None:  # no probe: the first attempt shows how long they are
+        await probe(1, plan.verifier, problem, compute)
+    lengths = lengths_of(compute.candidates)
+    option = default_policy(lengths or ASSUMED, judged=judged, heads=max(1, len(compute.candidates))).choose(
+        chance, cap, price
+    )
+    if cap is not None and lengths is not None:
+        compute.note(f"Sized by {lengths}, as it was seen here: about {option.tokens:.0f} of {cap} tokens.")
+    return option
+
+
+def within(plan: Policy, bin_at: int, samples: int | None) -> Policy:
+    """The policy with the options of a bin that make no more attempts than there may be; the least where all do."""
+    if samples is None:
+        return plan
+    options = plan.bins[bin_at].options
+    fitting = [o for o in options if attempts_of(o.strategy) <= samples]
+    fitting = fitting or [min(options, key=lambda o: attempts_of(o.strategy))]
+    bins = [replace_struct(b, options=tuple(fitting)) if at == bin_at else b for at, b in enumerate(plan.bins)]
+    return replace_struct(plan, bins=tuple(bins))
+
+
+def _reads_certainty(judge: Verifier, problem: Problem) -> bool:
+    """Whether nothing but the model's own certainty says which attempt is good."""
+    needs = getattr(judge, "needs_logprobs", False)
+    return bool(needs(problem)) if callable(needs) else bool(needs)
+
+
 async def probe(n: int, verifier: str, problem: Problem, compute: Compute) -> tuple[tuple[float, ...], int]:
     """The features of the first n attempts, from which the next strategy then starts, and how many there were."""
     judge = compute.verifier(verifier)
-    needs = getattr(judge, "needs_logprobs", False)
-    if compute.model.can.logprobs and bool(needs(problem) if callable(needs) else needs):
+    if compute.model.can.logprobs and _reads_certainty(judge, problem):
         compute.adopt(Sampling(logprobs=ALTERNATIVES))  # for all that follows, so that it samples in the same way
     attempts: list[Candidate] = await compute.probe(problem, n)
     scored = await compute.score(problem, attempts, judge)

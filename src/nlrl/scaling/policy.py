@@ -18,11 +18,13 @@ from typing import Annotated, Any
 import msgspec
 
 from nlrl.core import DataError, Problem, UserError
+from nlrl.scaling.built_in import ASSUMED, EASY, HARD, MEDIUM, Lengths, ways
 from nlrl.scaling.difficulty import FEATURES, place
 from nlrl.scaling.logistic import Logistic, Staircase
 from nlrl.strategies import get_strategy, parse_strategy
 
 VERSION = 1
+_PROBE = 4  # attempts of the built-in policy's probe
 _Chance = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
@@ -100,7 +102,10 @@ class Provenance(msgspec.Struct, frozen=True):
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """A calibrated policy. `probe` attempts are drawn first (0: none, and then there is one bin)."""
+    """A calibrated policy. `probe` attempts are drawn first (0: none, and then there is one bin).
+
+    assumed  nothing is measured: the options are sized when they are used (`nlrl.scaling.built_in`)
+    """
 
     model: str
     tasks: tuple[str, ...]
@@ -114,6 +119,7 @@ class Policy(msgspec.Struct, frozen=True):
     provenance: Provenance | None = None
     notes: tuple[str, ...] = ()
     version: int = VERSION
+    assumed: bool = False
 
     def chance(self, features: tuple[float, ...]) -> float:
         """Predicted pass@1 of a problem from its probe; the calibration set's where there is no probe."""
@@ -232,34 +238,27 @@ def save_policy(policy: Policy, path: str | Path) -> None:
         raise UserError(f"The policy {path} cannot be written: {error.strerror}. Name another place.") from error
 
 
-def default_policy() -> Policy:
-    """What `auto` does without a calibration: few attempts where the first four agree, more where they do not.
+def default_policy(lengths: Lengths = ASSUMED, *, judged: bool = False, heads: int = _PROBE) -> Policy:
+    """Revisions where the first four attempts agree, best of N where they do not, the more the less they do.
 
-    It follows the findings of Snell et al. 2024 as far as they hold without a trained verifier: easy problems gain
-    little from more attempts, those of medium difficulty most; on the hardest only breadth helps. The accuracies are
-    not measured.
+    lengths, judged, heads  as in `built_in.ways`; those of the problem at hand are put in when the policy is followed
+    The accuracies are not measured: of what the budget holds, the most is taken.
     """
 
-    def bin_of(pass_at_1: float, *ways: str) -> Bin:
-        sizes = (2_500, 5_000, 10_000, 20_000)
-        options = tuple(
-            Option(way, size, size, pass_at_1 + 0.01 * i, 0.0, 1.0)
-            for i, (way, size) in enumerate(zip(ways, sizes))  # noqa: B905
-        )
-        return Bin(0, pass_at_1, options)
+    def bin_of(at: int, pass_at_1: float) -> Bin:
+        found = enumerate(ways(at, lengths, judged=judged, heads=heads))
+        options = [Option(w.strategy, w.tokens, w.most, pass_at_1 + 0.01 * i, 0.0, 1.0) for i, w in found]
+        return Bin(0, pass_at_1, tuple(options))
 
     agreement = Logistic(0.0, (1.2, *[0.0] * (len(FEATURES) - 1)), (0.6, *[0.0] * 7), (0.25, *[1.0] * 7))
     return Policy(
         model="",
         tasks=(),
-        probe=4,
+        probe=_PROBE,
         verifier="default",
         difficulty=agreement,
         borders=(0.7, 0.3),
-        bins=(
-            bin_of(0.8, "self_consistency(n=4)"),
-            bin_of(0.5, "self_consistency(n=4)", "weighted_vote(n=8)", "weighted_vote(n=16)"),
-            bin_of(0.2, "self_consistency(n=4)", "weighted_vote(n=8)", "weighted_vote(n=16)", "weighted_vote(n=32)"),
-        ),
+        bins=(bin_of(EASY, 0.8), bin_of(MEDIUM, 0.5), bin_of(HARD, 0.2)),
         notes=("No policy was calibrated for this model: the built-in default was used (nlrl calibrate makes one).",),
+        assumed=True,
     )

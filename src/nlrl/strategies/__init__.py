@@ -2,6 +2,7 @@
 
 from nlrl.strategies.registry import (
     StrategySpec,
+    attempts_of,
     get_strategy,
     parse_strategy,
     register_strategy,
@@ -12,6 +13,6 @@ from nlrl.strategies.registry import (
 from nlrl.strategies.solve import solve
 
 __all__ = [
-    "StrategySpec", "get_strategy", "parse_strategy", "register_strategy", "selection_of", "solve", "strategies",
-    "todays_name",
+    "StrategySpec", "attempts_of", "get_strategy", "parse_strategy", "register_strategy", "selection_of", "solve",
+    "strategies", "todays_name",
 ]  # fmt: skip

@@ -61,6 +61,20 @@ def _found(place: str) -> tuple[Strategy, dict[str, inspect.Parameter]]:
     return run, {n: p for n, p in inspect.signature(run).parameters.items() if p.kind is p.KEYWORD_ONLY}
 
 
+def attempts_of(text: str) -> int:
+    """Attempts that a strategy makes at a problem at most: its `n`; the draft and its revisions; else one.
+
+    >>> attempts_of("best_of_n(n=8, select=best)"), attempts_of("self_refine(rounds=2)"), attempts_of("direct")
+    (8, 3, 1)
+
+    Raises what `get_strategy` raises.
+    """
+    known = inspect.signature(get_strategy(text)).parameters
+    if "n" in known:
+        return int(known["n"].default)
+    return 1 + int(known["rounds"].default) if "rounds" in known else 1
+
+
 @functools.cache
 def selection_of(text: str) -> str | None:
     """How the strategy chooses among all its attempts, one of `selection.SELECTIONS`; None where it has other ways.
