@@ -177,7 +177,7 @@ def test_auto_probes_and_spends_under_a_language_policy() -> None:
     attempts = [r for r in model.requests if problem.question in r.messages[-1].content]
     assert attempts and all("carry of every column" in sent(r) for r in attempts)
     assert taught.usage.phases[Phase.PROBE].tokens > 0  # the difficulty is found out under the policy, and charged
-    assert taught.usage.tokens < untaught.usage.tokens  # what a policy makes easy needs fewer attempts
+    assert taught.usage.total.calls < untaught.usage.total.calls  # what a policy makes easy needs fewer attempts
 
 
 def test_a_policy_that_was_calibrated_goes_on_under_a_language_policy(tmp_path) -> None:

@@ -68,9 +68,11 @@ async def follow(
 
     known    the problem's pass@1, where it need not be predicted: nothing is probed
     samples  attempts in all, those of the probe included, beside what the budget says; where a policy was calibrated,
-             the best of its options that makes no more
+             the best of its options that makes no more. Without a calibration a limit of calls is one of samples
     """
     cap = compute.remaining.tokens
+    if samples is None and plan.assumed and (calls := compute.remaining.calls) is not None:
+        samples = max(calls, 1)
     chance = plan.bins[0].pass_at_1 if known is None else known
     wanted = plan.probe if samples is None else min(plan.probe, samples)
     seen = 0
@@ -113,15 +115,14 @@ async def _option(
     if not plan.assumed:
         return within(plan, bin_at, samples).choose(chance, cap, price)
     judged = not _reads_certainty(compute.verifier(plan.verifier), problem)
-    if samples is not None:
+    if samples is not None and cap is None:
         way = strategy_for(bin_at, samples, judged=judged, heads=len(compute.candidates))
         return Option(way, 0.0, 0, chance, 0.0, 1.0)
     if not compute.candidates and cap is not None:  # no probe: the first attempt shows how long they are
         await probe(1, plan.verifier, problem, compute)
     lengths = lengths_of(compute.candidates)
-    option = default_policy(lengths or ASSUMED, judged=judged, heads=max(1, len(compute.candidates))).choose(
-        chance, cap, price
-    )
+    sized = default_policy(lengths or ASSUMED, judged=judged, heads=max(1, len(compute.candidates)))
+    option = within(sized, bin_at, samples).choose(chance, cap, price)
     if cap is not None and lengths is not None:
         compute.note(f"Sized by {lengths}, as it was seen here: about {option.tokens:.0f} of {cap} tokens.")
     return option

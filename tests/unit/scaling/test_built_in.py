@@ -134,6 +134,17 @@ def test_no_more_attempts_are_made_than_there_may_be(samples, known, wrong):
     assert any("a rough guess" in note for note in answer.notes) is (known is None and samples < 4)
 
 
+@pytest.mark.parametrize(("known", "calls", "made"), [(0.1, 7, 7), (0.5, 6, 5), (0.5, 5, 1), (0.9, 9, 4), (None, 2, 2)])
+def test_a_limit_of_calls_is_one_of_samples(known, calls, made):
+    answer = auto(writer(5, wrong=1.0), known, calls=calls)
+    assert answer.usage.total.calls == made and answer.stopped == "done"
+
+
+def test_both_limits_hold_together():
+    answer = auto(writer(5, wrong=1.0), 0.1, calls=9, tokens=20_000)
+    assert way_of(answer) == "weighted_vote(n=8)" and answer.usage.total.calls == 8
+
+
 def test_samples_choose_among_what_was_calibrated():
     options = tuple(
         Option(way, tokens, int(tokens), accuracy, 0.0, 1.0)
