@@ -17,39 +17,45 @@ Chain-of-Thought:
 Final Answer: x^3/3 + C
 """
 
-PROMPT_TEMPLATES = {
+PROMPT_TEMPLATES = {  # each ends where the model is to begin: small models that are only told to think first do not
     "math": """\
 You solve mathematical problems step by step (Chain-of-Thought), one short calculation per line.
 (Difficulty: {difficulty}, Steps: {steps})
+Begin with "Chain-of-Thought:" and number your steps. End with one line that begins with "Final Answer:" and gives the \
+result.
 
 {context}# Your problem
 Problem: {problem}
 
-Write your Chain-of-Thought first. Then end with one line that begins with "Final Answer:" and gives the result.
+Chain-of-Thought:
 """,
     "coding": """\
 You are an experienced Python developer. Think step by step (Chain-of-Thought) before you write.
 (Difficulty: {difficulty}, Steps: {steps})
+Begin with "Chain-of-Thought:" and a few numbered steps. Then write "Final Answer:" and one ```python block that holds \
+the whole, commented function.
 
 {context}Task: {problem}
 
-Write your Chain-of-Thought in a few lines. Then write "Final Answer:" and one ```python block that holds the whole, \
-commented function.
+Chain-of-Thought:
 """,
     "commonsense": """\
 You answer questions. Think step by step (Chain-of-Thought), then answer with as few words as possible.
 (Difficulty: {difficulty}, Steps: {steps})
+Begin with "Chain-of-Thought:" and number your steps. End with one line that begins with "Final Answer:" and gives the \
+answer.
 
 {context}Question: {problem}
 
-Write your Chain-of-Thought first. Then end with one line that begins with "Final Answer:" and gives the answer.
+Chain-of-Thought:
 """,
     "writing": """\
 You write texts that meet every constraint exactly. Think step by step (Chain-of-Thought) about each of them.
 (Difficulty: {difficulty}, Steps: {steps})
+Begin with "Chain-of-Thought:" and number your steps. Then write "Final Answer:" and the text, and nothing after it.
 
 {context}Task: {problem}
 
-Write your Chain-of-Thought first. Then write "Final Answer:" and the text, and nothing after it.
+Chain-of-Thought:
 """,
 }
