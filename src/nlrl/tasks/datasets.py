@@ -67,6 +67,9 @@ SOURCES: dict[str, Source] = {
         "distractor",
         "validation",
     ),
+    "collie": Source(
+        TaskType.WRITING, "MIT; its texts by their sources", ("collie/all_data.dill", "collie/collie.jsonl")
+    ),
 }
 
 

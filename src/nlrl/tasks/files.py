@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nlrl.core import DataError, MissingExtra
+from nlrl.tasks.collie import dill_rows
 from nlrl.tasks.columns import NAMES, folded
 from nlrl.tasks.tables import BAD_BYTE, is_table, not_utf8, table_rows
 
@@ -30,6 +31,9 @@ def read_rows(path: Path) -> Iterator[Numbered]:
     name = path.name.lower().removesuffix(".gz")
     if name.endswith(".parquet"):
         yield from _parquet(path)
+        return
+    if name.endswith(".dill"):
+        yield from dill_rows(path)
         return
     text = _text(path, name)
     if name.endswith((".csv", ".tsv")):

@@ -18,6 +18,7 @@ from typing import Any
 from nlrl.core import CodeTests, DataError, Problem, TaskType, UserError
 from nlrl.tasks.chats import chat_of, messages_in
 from nlrl.tasks.classify import classify_task
+from nlrl.tasks.collie import COLUMNS, collie
 from nlrl.tasks.columns import (
     Row,
     empty_columns,
@@ -165,7 +166,7 @@ class Reader:
         if not isinstance(fields, Mapping):
             raise DataError(f"a row must be an object with named fields, not {type(fields).__name__}")
         row = Row(_unnested(fields), self.chosen)
-        shape = next((read for names, read in SHAPES if row.has(*names)), None)
+        shape = next((read for names, read in (*SHAPES, (COLUMNS, collie)) if row.has(*names)), None)
         problem = shape(row, source) if shape and not self.chosen else self._general(row, source)
         if (group := row.take("group")) is not None:
             problem = replace(problem, group=str(group))
