@@ -24,6 +24,7 @@ import msgspec
 
 from nlrl.benchmark.software import software
 from nlrl.core import Budget, Problem, Sampling, UserError
+from nlrl.core.kept_files import make_folder, open_kept, write_whole
 from nlrl.strategies import get_strategy, parse_strategy
 
 CONFIG, RECORDS, SUMMARY = "config.json", "records.jsonl", "summary.json"
@@ -113,7 +114,7 @@ def machine() -> dict[str, Any]:
 def make_directory(path: Path) -> None:
     """The directory of a run, and those above it. Raises UserError where that is not possible."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
     except OSError as error:
         raise UserError(f"The run directory {path} cannot be made: {error.strerror}. Name another one.") from error
 
@@ -133,6 +134,11 @@ def open_run(path: Path, config: RunConfig, model_name: str, problems: Sequence[
         return
     found = read_config(path)
     wanted = msgspec.json.decode(msgspec.json.encode(wanted, enc_hook=str))
+    if (known := found.get("problems")) and known.get(
+        "digest"
+    ) == "":  # some were erased: what is left is what it is of
+        found |= {"problems": wanted["problems"]}
+        _write_config(file, found)
     different = list(_differences(wanted, found))
     if different:
         raise UserError(
@@ -150,8 +156,16 @@ def note_use(path: Path, taken: Mapping[str, Any]) -> None:
     _write_config(path / CONFIG, found | {"used": [*found.get("used", []), taken]})
 
 
+def forget_problems(path: Path, count: int) -> None:
+    """Some of a run's problems are gone for good: it is one of those that are left, whichever it goes on with."""
+    found = read_config(path)
+    problems = found.get("problems") or {}
+    left = max(0, int(problems.get("count", 0)) - count)
+    _write_config(path / CONFIG, found | {"problems": {"count": left, "digest": ""}})
+
+
 def _write_config(file: Path, content: dict[str, Any]) -> None:
-    _replace_file(file, msgspec.json.format(msgspec.json.encode(content, enc_hook=str)) + b"\n")
+    write_whole(file, msgspec.json.format(msgspec.json.encode(content, enc_hook=str)) + b"\n")
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -183,17 +197,10 @@ def _shown(value: Any) -> str:
     return "not set" if value in (None, "") else str(value)
 
 
-def _replace_file(path: Path, content: bytes) -> None:
-    """Write all of a file or leave the old one: a killed process must not leave half a file."""
-    beside = path.with_name(path.name + ".new")
-    beside.write_bytes(content)
-    beside.replace(path)
-
-
 def write_summary(path: Path, summary: msgspec.Struct) -> Path:
     """Write summary.json into a run's directory and return its path."""
     file = path / SUMMARY
-    _replace_file(file, msgspec.json.format(msgspec.json.encode(summary)) + b"\n")
+    write_whole(file, msgspec.json.format(msgspec.json.encode(summary)) + b"\n")
     return file
 
 
@@ -203,7 +210,7 @@ def locked(path: Path) -> Iterator[None]:
 
     Raises UserError if another process holds it.
     """
-    file = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    file = open_kept(path / ".lock", os.O_RDWR | os.O_CREAT)
     try:
         try:
             _lock(file)

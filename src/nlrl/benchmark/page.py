@@ -22,6 +22,7 @@ from nlrl.benchmark.summary import DomainSummary, PanelSummary, StrategySummary,
 from nlrl.benchmark.tables import CURVE_NAMES, curve_notes, gain, interval_notes, percent, second_look
 from nlrl.compute.machine import in_words
 from nlrl.core import MissingExtra, Verdict
+from nlrl.core.kept_files import write_whole
 from nlrl.strategies import todays_name
 
 _Group = tuple[str, Sequence[Sequence[Any]], Sequence[bool]]  # its name, its rows, and which of them to mark
@@ -30,7 +31,7 @@ _Group = tuple[str, Sequence[Sequence[Any]], Sequence[bool]]  # its name, its ro
 def save_page(summary: Summary, records: Sequence[Record], path: Path) -> Path:
     """Write the page and return its path."""
     # a lone surrogate in a file name or a question must not keep the page from being written
-    path.write_text(page(summary, records), encoding="utf-8", errors="replace", newline="\n")
+    write_whole(path, page(summary, records).encode("utf-8", "replace"))
     return path
 
 

@@ -10,6 +10,7 @@ any strategy, any budget, nothing generated. A row that cannot be used is named 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from nlrl.benchmark.config import CONFIG, RECORDS
 from nlrl.benchmark.records import PANEL, Attempt, Record, latest, read_records
 from nlrl.compute import Bank, Draw, panel_key
 from nlrl.core import CodeTests, Completion, DataError, Finish, Problem, TaskType, TokenLogprob, UserError
+from nlrl.core.kept_files import open_kept
 
 PREFIX = "panel:"  # of the model names under which imported draws are kept
 
@@ -203,7 +205,7 @@ async def export_panels(
 def _write(path: Path, rows: Sequence[Row]) -> None:
     encode = msgspec.json.Encoder().encode
     try:
-        with path.open("wb") as file:
+        with os.fdopen(open_kept(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), "wb") as file:
             for row in rows:
                 file.write(encode(row) + b"\n")
     except OSError as error:

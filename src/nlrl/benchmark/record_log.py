@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from nlrl.benchmark.records import PANEL, Key, Record, encode, parse
 from nlrl.core import BankError, Verdict
+from nlrl.core.kept_files import open_kept
 
 
 class Outcome(NamedTuple):
@@ -47,7 +48,7 @@ class RecordLog:
         self.path = Path(path)
         self.dropped = 0
         self.done: dict[Key, Outcome] = {}
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644)
+        self._file = open_kept(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         try:
             self._size = self._recover()
         except BaseException:

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ import click
 
 from nlrl.cli.frame import Group
 from nlrl.core import UserError
+from nlrl.core.kept_files import open_kept
 
 if TYPE_CHECKING:
     from nlrl.server import Records
@@ -26,9 +27,20 @@ _FILE = click.option(
     "--records", "path", type=click.Path(path_type=Path), default="requests.sqlite", show_default=True,
     envvar="NLRL_RECORDS", help="The record file of nlrl serve.  [env: NLRL_RECORDS]",
 )  # fmt: skip
-_KEY = click.option("--key", help="Only requests of the API key of this id.")
+_EXISTING = click.Path(path_type=Path, exists=True)
+_KEY = click.option("--key", help="Only requests of the API key of this name or id.")
+_KEYS = click.option(
+    "--api-key-file", "keys", type=click.Path(path_type=Path), default="keys.sqlite", show_default=True,
+    envvar="NLRL_API_KEY_FILE", help="Where names of keys are looked up.  [env: NLRL_API_KEY_FILE]",
+)  # fmt: skip
 _USER = click.option("--user", help='Only requests whose "user" (or "safety_identifier") field says this.')
 _YES = click.option("--yes", is_flag=True, help="Do not ask.")
+
+_SPELLING = "Check the spelling; nlrl data info tells which keys have asked."
+_BEYOND = (
+    "Not reached from here: what upstream providers keep, backups, collectors of traces and logs, weights that were "
+    "trained on these words, and a policy that a running server has loaded (start it again)."
+)
 
 
 @click.group(cls=Group)
@@ -62,32 +74,85 @@ def info(path: Path) -> None:
         )
 
 
-@data.command(examples="nlrl data export --user u-17 > u-17.jsonl\nnlrl data export --key 3f0c9a1e --out alice.jsonl")
+@data.command(examples="nlrl data export --user u-17 > u-17.jsonl\nnlrl data export --key alice --out alice.jsonl")
 @_FILE
 @_KEY
 @_USER
+@_KEYS
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="A file instead of the standard output.")
-def export(path: Path, key: str | None, user: str | None, out: Path | None) -> None:
-    """Everything that is kept, as JSON lines: of one key, of one user, or all."""
+def export(path: Path, key: str | None, user: str | None, keys: Path, out: Path | None) -> None:
+    """Everything that is kept of requests, as JSON lines: of one key, of one user, or all."""
     import msgspec
 
     with _open(path) as records:
-        lines = (msgspec.json.encode(record) + b"\n" for record in records.each(key=key, user=user))
+        id = None if key is None else _key_id(key, keys, records.by_key())
+        if user is not None and not records.count(user=user):
+            raise UserError(f"Nothing in {path} is of a user {user!r}. {_SPELLING}")
+        lines = (msgspec.json.encode(record) + b"\n" for record in records.each(key=id, user=user))
         count = _write(lines, out)
     click.echo(f"{count:,} requests exported.", err=True)
 
 
-@data.command(examples="nlrl data erase --user u-17\nnlrl data erase --key 3f0c9a1e --yes")
+@data.command(
+    examples="""
+        nlrl data erase --user u-17
+        nlrl data erase --user u-17 --bank bank.sqlite --in runs --dry-run
+        nlrl data erase --key alice --in /srv/nlrl --yes
+    """
+)
 @_FILE
 @_KEY
 @_USER
+@_KEYS
+@click.option("--bank", "banks", multiple=True, type=_EXISTING, help="A sample bank to look through as well.")
+@click.option("--in", "folders", multiple=True, type=_EXISTING, help="A folder of runs, policies, banks, or a file.")
+@click.option("--dry-run", is_flag=True, help="Say what would be deleted, and delete nothing.")
 @_YES
-def erase(path: Path, key: str | None, user: str | None, yes: bool) -> None:
-    """Delete all requests of a key or a user; what they held is overwritten on the disk."""
+def erase(
+    path: Path, key: str | None, user: str | None, keys: Path, banks: tuple[Path, ...], folders: tuple[Path, ...],
+    dry_run: bool, yes: bool,
+) -> int:  # fmt: skip
+    """Delete what is kept of a key or a user, wherever it was copied to; it is overwritten on the disk.
+
+    Looks through the record file, and through the sample banks, runs, policies, panels and exports that are named, or
+    else those in ./runs. Exit code 1: something is left, and is named. Run it again whenever it was stopped.
+    """
+    from nlrl.server.erasure import Who
+    from nlrl.server.erasure import erase as erase_everywhere
+
     if key is None and user is None:
         raise UserError("Whose requests? Name --user or --key. To delete by age: nlrl data purge --older-than 30d")
-    with _open(path) as records:
-        _delete(records, yes, key=key, user=user)
+    if not (banks or folders) and Path("runs").is_dir():
+        folders = (Path("runs"),)
+    files = [path] if path.is_file() or not (banks or folders) else []
+    seen: dict[str, object] = {}
+    for file in files:
+        with _open(file) as records:
+            seen |= records.by_key()
+    who = Who(user=user, key=None if key is None else _key_id(key, keys, seen))
+    report = erase_everywhere(who, files, banks, folders, act=False)
+    if not report.found and not report.left and not report.begun:
+        if user is None:  # a key that is there, and has not asked
+            click.echo(f"Nothing is kept of {_named(user, key)} in {_places([*files, *banks, *folders])}.")
+            return 0
+        raise UserError(
+            f"Nothing is kept of {_named(user, key)} in {_places([*files, *banks, *folders])}. {_SPELLING} "
+            "Other places are named by --records, --bank and --in."
+        )
+    for place, what in report.found.items():
+        click.echo(f"{place}: {what}")
+    if dry_run:
+        for place, why in report.left.items():
+            click.echo(f"Would be left: {place}: {why}.", err=True)
+        return 0
+    if report.found:
+        _confirm(yes, f"Delete this of {_named(user, key)}?")
+    done = erase_everywhere(who, files, banks, folders, act=True)
+    click.echo(f"Deleted in {len(done.found):,} of {done.files:,} files, and their bytes were searched afterwards.")
+    for place, why in done.left.items():
+        click.echo(f"Left: {place}: {why}.", err=True)
+    click.echo(_BEYOND, err=True)
+    return 1 if done.left else 0
 
 
 @data.command(examples="nlrl data purge --older-than 30d\nnlrl data purge --older-than 1d --texts-only --yes")
@@ -164,6 +229,33 @@ def _into_bank(rows: list[bytes], bank: str, name: str) -> None:
         click.echo(f"left out: {error}", err=True)
 
 
+def _key_id(which: str, file: Path, seen: Container[str]) -> str:
+    """The id behind a key's name or id, of a revoked key too. Raises UserError where it could be two, or is none."""
+    from nlrl.server import KeyStore
+
+    found, names = set[str](), list[str]()
+    if file.is_file():
+        with KeyStore(file, create=False) as store:
+            names = [key.name for key in store.list()]
+            found = {key.id for key in store.list() if which in (key.id, key.name)}
+    if which in seen:  # an id that has asked, though its key is in another file, or in none ("-")
+        found.add(which)
+    if len(found) > 1:
+        raise UserError(f"{which!r} is the name of one key and the id of another. Give the id: {', '.join(found)}.")
+    if not found:
+        known = f"Known: {', '.join(names)}." if names else f"{file} has no keys: name the file, --api-key-file."
+        raise UserError(f"There is no key {which!r}, and none of that id has asked. {known} {_SPELLING}")
+    return found.pop()
+
+
+def _named(user: str | None, key: str | None) -> str:
+    return " of ".join([f"user {user!r}"] * (user is not None) + [f"key {key!r}"] * (key is not None))
+
+
+def _places(paths: Iterable[Path]) -> str:
+    return ", ".join(map(str, paths)) or "nothing that is here"
+
+
 def _open(path: Path) -> Records:
     from nlrl.server import Records
 
@@ -195,7 +287,7 @@ def _write(lines: Iterable[bytes], out: Path | None) -> int:
             count += 1
         sys.stdout.buffer.flush()
         return count
-    with os.fdopen(os.open(out, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:  # it may hold prompts
+    with os.fdopen(open_kept(out, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), "wb") as file:  # it may hold prompts
         for line in lines:
             file.write(line)
             count += 1

@@ -231,6 +231,8 @@ async def _run(
 
 def _claim(out: Path, config: dict[str, Any]) -> None:
     """Make the directory this run's. Raises UserError if it holds another one: only more iterations go on."""
+    from nlrl.core.kept_files import make_folder, write_whole
+
     file = out / "config.json"
     if file.exists():
         try:
@@ -241,8 +243,8 @@ def _claim(out: Path, config: dict[str, Any]) -> None:
             differ = ["config.json"]
         if differ:
             raise UserError(f"{out} holds a run with other settings ({', '.join(differ)}). Choose another --out.")
-    out.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    make_folder(out)
+    write_whole(file, json.dumps(config, indent=1).encode() + b"\n")
 
 
 def _result(mean_return: float, success: float | None) -> str:

@@ -30,6 +30,7 @@ import msgspec
 from nlrl.compute._claims import Claims, transaction
 from nlrl.compute._former_keys import Former, former_keys
 from nlrl.core import BankError, Completion, Message, Problem, Sampling
+from nlrl.core.kept_files import make_folder, make_kept
 
 _T = TypeVar("_T")
 _BUSY_S = 60.0  # that another process's transaction is waited for
@@ -133,7 +134,8 @@ class Bank:
     def _open(self) -> sqlite3.Connection:
         try:
             if self.path is not None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(self.path.parent)
+                make_kept(self.path)
             db = sqlite3.connect(
                 self.path or ":memory:", timeout=_BUSY_S, isolation_level=None, check_same_thread=False
             )

@@ -11,6 +11,8 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
+from nlrl.core.kept_files import write_whole
+
 
 def write_page(
     path: Path, title: str, kind: str, facts: Mapping[str, str], picture: Path | None, body: Sequence[str]
@@ -21,14 +23,11 @@ def write_page(
     if picture is not None:
         data = base64.b64encode(picture.read_bytes()).decode()
         head.append(f'<p><img alt="Learning curve; the table holds the same" src="data:image/png;base64,{data}"></p>')
-    path.write_text(
-        f"""<!doctype html>
+    page = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <title>{escape(title)}: {escape(kind)}</title><style>{style} img {{ max-width: 100%; }}</style></head>
 <body><header><h1>{escape(title)}</h1></header><main>{"".join([*head, *body])}</main></body></html>
-""",
-        encoding="utf-8",
-        errors="replace",
-    )
+"""
+    write_whole(path, page.encode("utf-8", "replace"))
     return path

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nlrl.core import MissingExtra, UserError
+from nlrl.core.kept_files import make_folder
 from nlrl.scaling.calibrate import Calibration
 from nlrl.scaling.cells import share_right
 from nlrl.scaling.policy import save_policy
@@ -35,7 +36,7 @@ def write_report(done: Calibration, directory: str | Path, *, parameters: int | 
 
     here = Path(directory)
     try:
-        here.mkdir(parents=True, exist_ok=True)
+        make_folder(here)
         save_policy(done.policy, here / POLICY)
         _write_cells(done, here / CELLS, parameters)
         paths = [here / POLICY, here / CELLS]

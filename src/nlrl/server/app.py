@@ -109,7 +109,9 @@ class App:
         self._upstreams = Upstreams()
         for unwatched in self._unwatched.values():
             unwatched.upstreams = self._upstreams
-        beside = [asyncio.ensure_future(work) for work in (self.access.run(), self.journal.clean())]
+        beside = [
+            asyncio.ensure_future(work) for work in (self.access.run(), self.journal.clean(), self.journal.follow())
+        ]
         await send({"type": "lifespan.startup.complete"})
         await receive()
         for task in beside:

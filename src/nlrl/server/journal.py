@@ -26,7 +26,7 @@ from nlrl.compute import Ledger
 from nlrl.server.ask import Ask
 from nlrl.server.call import Call, ClientGone
 from nlrl.server.errors import ApiError, as_api_error
-from nlrl.server.recent import Recent
+from nlrl.server.recent import MOST, Recent
 from nlrl.server.records import Record, Records, in_short, without_texts
 from nlrl.server.retention import DAY_S, Retention
 from nlrl.server.trace import Trace
@@ -40,6 +40,8 @@ _MOST_EVENTS = 2000  # that wait for a slow reader; then it loses gists, and at 
 _AT_ONCE = 200  # records that are deleted before others have their turn
 _CLEAN_S = 3600.0
 _TICK_S = 1.0
+_LAST_S = 5.0  # the same when the server ends
+_BUSY_S = 0.25  # that an answer waits for another process that writes the file
 _DETAILS = ("messages", "text", "attempts", "phases", "critical_path_tokens", "budget", "notes", "error")
 
 
@@ -52,6 +54,9 @@ class Journal:
         self.texts = texts
         self._memory = Recent()
         self._file = records
+        self._late: dict[str, Record] = {}  # not in the file yet: another process holds it, or the disk is full
+        if records is not None:
+            records.hurry(_BUSY_S)
         seen = records.clock() if records is not None else None
         self.retention = None if retention_days is None else Retention(retention_days, seen)
         self._warned = False
@@ -91,12 +96,16 @@ class Journal:
         self._publish(record)
 
     def _keep(self, record: Record) -> None:
-        self._memory.put(without_texts(record) if self.texts == "none" else record)
         if self._file is not None:
+            kept = record if self.texts == "keep" else without_texts(record)
             try:
-                self._file.put(record if self.texts == "keep" else without_texts(record))
+                if not self._file.put(kept):
+                    self._memory.forget([record.id])  # erased while it was at work
+                    return
             except sqlite3.Error as error:  # a full disk ends no answer
                 _log.warning("The record file %s failed: %s", self._file.path, error)
+                self._hold(kept)
+        self._memory.put(without_texts(record) if self.texts == "none" else record)
 
     def gist(self, record: Record, attempt: str, line: str) -> None:
         """A line was written."""
@@ -178,6 +187,24 @@ class Journal:
                     await self._clean_file(self._file, self.retention)
             await asyncio.sleep(_CLEAN_S)
 
+    async def follow(self) -> None:
+        """Each second: write what could not be written, and forget what another process has erased from the file."""
+        while self._file is not None:
+            await asyncio.sleep(_TICK_S)
+            with suppress(sqlite3.Error):  # busy: a second later
+                for id, record in list(self._late.items()):
+                    if not self._file.put(record):
+                        self._memory.forget([id])
+                    del self._late[id]
+                if self._file.changed():
+                    self._memory.forget(self._file.missing(self._memory.ids()))
+
+    def _hold(self, record: Record) -> None:
+        """Try again later: a file is written anew for seconds when somebody is erased from it."""
+        self._late[record.id] = record
+        if len(self._late) > MOST:
+            del self._late[next(iter(self._late))]
+
     async def _clean_file(self, file: Records, retention: Retention) -> None:
         seen = file.clock()
         before = retention.before(confirmed=seen.confirmed if seen else None)
@@ -198,8 +225,12 @@ class Journal:
             await asyncio.sleep(0)
 
     def close(self) -> None:
-        """Release the file."""
+        """Write what is left to write, and release the file."""
         if self._file is not None:
+            with suppress(sqlite3.Error):
+                self._file.hurry(_LAST_S)
+                for record in self._late.values():
+                    self._file.put(record)
             self._file.close()
 
     def _publish(self, record: Record) -> None:

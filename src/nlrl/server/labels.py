@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from nlrl.server.origin import origin_text
 from nlrl.server.records import Record
 
 
@@ -33,7 +34,7 @@ def panel_lines(records: Iterable[Record]) -> tuple[list[bytes], int]:
             left_out += 1
             continue
         row = {
-            "question": record.question, "reference": right, "task_type": record.task, "source": record.id,
+            "question": record.question, "reference": right, "task_type": record.task, "source": origin_text(record),
             "samples": samples,
         }  # fmt: skip
         found[record.question] = msgspec.json.encode(row) + b"\n"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from nlrl.server.records import Record, Spent, in_short
@@ -51,6 +51,15 @@ class Recent:
         for id in old:
             del self._all[id]
         return len(old)
+
+    def ids(self) -> list[str]:
+        """Of all that are here."""
+        return list(self._all)
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Let go of those requests."""
+        for id in ids:
+            self._all.pop(id, None)
 
     def totals(self, key: str | None = None) -> Spent:
         """Over all records, or those of a key."""

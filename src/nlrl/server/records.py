@@ -6,6 +6,7 @@
     records.erase(before=time.time() - 30 * 86400)
     records.erase(user="u-17")                    # all of one user: GDPR, article 17
     list(records.each(user="u-17"))               # and what is held of them: article 15
+    records.mark(user="u-17")                     # hidden at once, and what is still at work of theirs is not kept
 
 Whether a record holds texts (the question, the answer, what was tried) is decided by whoever makes it; see `journal`.
 A record is written in one transaction, so a killed process leaves whole records. Many processes may use the file.
@@ -13,10 +14,10 @@ A record is written in one transaction, so a killed process leaves whole records
 
 from __future__ import annotations
 
-import os
+import hashlib
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ import msgspec
 from msgspec import Struct
 
 from nlrl.core import UserError
-from nlrl.server.retention import Seen
+from nlrl.server.retention import DAY_S, Seen
+from nlrl.server.sqlite_file import open_file, transaction
 
 _EACH_READ = 200
 _SHORT_CHARS = 300
@@ -36,6 +38,7 @@ CREATE TABLE IF NOT EXISTS requests (
     failed INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cost REAL NOT NULL,
     head BLOB NOT NULL, body BLOB NOT NULL
 );
+CREATE TABLE IF NOT EXISTS marks (who TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS clock (
     one INTEGER PRIMARY KEY CHECK (one = 1), at REAL NOT NULL, doubted_s REAL NOT NULL, confirmed REAL
 );
@@ -45,10 +48,13 @@ CREATE INDEX IF NOT EXISTS requests_user ON requests (user) WHERE user IS NOT NU
 """
 _PUT = """
 INSERT INTO requests (id, at, key, user, failed, prompt_tokens, completion_tokens, cost, head, body)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET failed = excluded.failed,
-prompt_tokens = excluded.prompt_tokens, completion_tokens = excluded.completion_tokens, cost = excluded.cost,
-head = excluded.head, body = excluded.body
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10
+WHERE NOT EXISTS (SELECT 1 FROM marks WHERE who IN (?11, ?12, ?13) AND at >= ?2)
+ON CONFLICT (id) DO UPDATE SET failed = excluded.failed, prompt_tokens = excluded.prompt_tokens,
+completion_tokens = excluded.completion_tokens, cost = excluded.cost, head = excluded.head, body = excluded.body
 """
+_MARKED_S = DAY_S  # that a mark is kept: longer than any request is at work, and it holds a trace of a person
+_LATER = {"requests": {"erased": "INTEGER NOT NULL DEFAULT 0"}}
 _SUMS = "COUNT(*), SUM(failed), SUM(prompt_tokens), SUM(completion_tokens), SUM(cost)"
 
 
@@ -136,27 +142,23 @@ class Records:
         if not create and not self.path.is_file():
             raise UserError(f"There are no records at {self.path}. They are made by: nlrl serve --records {self.path}")
         try:
-            if not self.path.exists():  # for its owner alone, from the first moment
-                os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
-            self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")  # survives a killed process, not always a power cut
-            self._db.execute("PRAGMA secure_delete=ON")  # what is erased is overwritten, not only unlinked
-            self._db.executescript(_SCHEMA)
+            self._db = open_file(self.path, _SCHEMA, _LATER)
+            self._version = self._data_version()
         except (sqlite3.Error, OSError) as error:
             raise UserError(f"The record file {self.path} cannot be used: {error}. Check the path.") from error
 
-    def put(self, record: Record) -> None:
-        """Keep a record, or what it has become."""
+    def put(self, record: Record) -> bool:
+        """Keep a record, or what it has become. False where its key or user has been erased since it came."""
         row = (
             record.id, record.at, record.key, record.user, record.state == "failed", record.prompt_tokens,
             record.completion_tokens, record.cost, _encode(in_short(record)), _encode(record),
+            _mark(record.key, None), _mark(None, record.user), _mark(record.key, record.user),
         )  # fmt: skip
-        self._db.execute(_PUT, row)
+        return self._db.execute(_PUT, row).rowcount > 0
 
     def get(self, id: str) -> Record | None:
         """The record of that request."""
-        row = self._db.execute("SELECT body FROM requests WHERE id = ?", (id,)).fetchone()
+        row = self._db.execute("SELECT body FROM requests WHERE id = ? AND NOT erased", (id,)).fetchone()
         return _decode(row[0]) if row else None
 
     def list(self, *, limit: int = 50, before: str | None = None, key: str | None = None) -> list[Record]:
@@ -165,12 +167,20 @@ class Records:
         if before is not None:
             where += " AND n < (SELECT n FROM requests WHERE id = ?)"
             values.append(before)
-        rows = self._db.execute(f"SELECT head FROM requests WHERE {where} ORDER BY n DESC LIMIT ?", [*values, limit])
+        rows = self._db.execute(
+            f"SELECT head FROM requests WHERE {where} AND NOT erased ORDER BY n DESC LIMIT ?", [*values, limit]
+        )
         return [_decode(head) for (head,) in rows]
 
-    def each(self, *, key: str | None = None, user: str | None = None, before: float | None = None) -> Iterator[Record]:
-        """All records that fit, oldest first; the file is not held while they are looked at."""
+    def each(
+        self, *, key: str | None = None, user: str | None = None, before: float | None = None, erased: bool = False
+    ) -> Iterator[Record]:
+        """All records that fit, oldest first; the file is not held while they are looked at.
+
+        erased: those too that are marked as erased and not yet deleted
+        """
         where, values = _where(key=key, user=user, before=before)
+        where += "" if erased else " AND NOT erased"
         last = 0
         while True:
             rows = self._db.execute(
@@ -199,8 +209,55 @@ class Records:
             values.append(most)
         erased = self._db.execute(f"DELETE FROM requests WHERE {where}", values).rowcount
         if erased:
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self.empty_log()
         return erased
+
+    def empty_log(self) -> bool:
+        """Bring what stands beside the file into it; False while another process reads what it held."""
+        return not self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+
+    def compact(self) -> bool:
+        """Write the file anew, without the copies that SQLite has left in its pages of what was deleted (it overwrites
+        what it deletes, and not what it has moved before: three files of twelve held some); as `empty_log`.
+        """
+        self._db.execute(f"PRAGMA busy_timeout = {60_000}")
+        self._db.execute("VACUUM")
+        return self.empty_log()
+
+    def mark(self, *, key: str | None = None, user: str | None = None) -> int:
+        """Begin to erase a key or a user: returns how many records are hidden from here on.
+
+        What they have at work now will not be kept either. A mark holds no name of a user, but its hash.
+        """
+        now = time.time()
+        where, values = _where(key=key, user=user)
+        with transaction(self._db):
+            self._db.execute("DELETE FROM marks WHERE at < ?", (now - _MARKED_S,))
+            self._db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (_mark(key, user), now))
+            return self._db.execute(f"UPDATE requests SET erased = 1 WHERE {where}", values).rowcount
+
+    def marked(self, *, key: str | None = None, user: str | None = None) -> bool:
+        """Whether the erasure of this key or user was begun not long ago."""
+        return self._db.execute("SELECT 1 FROM marks WHERE who = ?", (_mark(key, user),)).fetchone() is not None
+
+    def hurry(self, busy_s: float) -> None:
+        """Wait no longer than that for another process that writes: `sqlite3.OperationalError` then."""
+        self._db.execute(f"PRAGMA busy_timeout = {round(1000 * busy_s)}")
+
+    def changed(self) -> bool:
+        """Whether another process or connection has written since this was asked last."""
+        before, self._version = self._version, self._data_version()
+        return before != self._version
+
+    def _data_version(self) -> int:
+        return self._db.execute("PRAGMA data_version").fetchone()[0]
+
+    def missing(self, ids: Iterable[str]) -> set[str]:
+        """Those among `ids` that are not here, or no more."""
+        wanted = list(ids)
+        marks = ",".join("?" * len(wanted))
+        rows = self._db.execute(f"SELECT id FROM requests WHERE id IN ({marks}) AND NOT erased", wanted)
+        return set(wanted) - {id for (id,) in rows}
 
     def clock(self) -> Seen | None:
         """What is known of the time at which this file was last in use; None where it holds nothing."""
@@ -217,6 +274,7 @@ class Records:
             " doubted_s = excluded.doubted_s",
             (seen.at, seen.doubted_s),
         )
+        self._db.execute("DELETE FROM marks WHERE at < ?", (seen.at - _MARKED_S,))
 
     def confirm_clock(self, at: float) -> None:
         """A person has said that it is this time."""
@@ -303,3 +361,9 @@ def _where(*, key: str | None = None, user: str | None = None, before: float | N
 
 def _spent(row: tuple[Any, ...]) -> Spent:
     return Spent(*(value or 0 for value in row))
+
+
+def _mark(key: str | None, user: str | None) -> str:
+    """Under which name the erasure of a key, of a user, or of the user of a key is remembered."""
+    hashed = "" if user is None else hashlib.sha256(user.encode("utf-8", "replace")).hexdigest()
+    return f"{key or ''} {hashed}"

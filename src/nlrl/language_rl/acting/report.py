@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from nlrl.core import BudgetExhausted, MissingExtra
+from nlrl.core.kept_files import make_folder, write_whole
 from nlrl.language_rl.acting.boundary import describe
 from nlrl.language_rl.acting.desk import Desk
 from nlrl.language_rl.acting.episodes import Played
@@ -106,7 +107,7 @@ def write_report(
 
     learned  for each seed: (state, what is said of it, what is decided there)
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     written = [out / "iterations.jsonl", out / "learned.json"]
     _write(written[0], "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in lines))
     table = {
@@ -125,4 +126,4 @@ def write_report(
 
 
 def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", errors="replace")  # a model may say what no encoding can hold
+    write_whole(path, text.encode("utf-8", "replace"))  # a model may say what no encoding can hold

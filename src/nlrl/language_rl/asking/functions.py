@@ -19,8 +19,9 @@ from typing import Any, overload
 
 from nlrl.compute import Bank
 from nlrl.core import Budget, Problem, Sampling, UserError
+from nlrl.core.kept_files import write_whole
 from nlrl.core.sync import run_sync
-from nlrl.language_rl.asking.improve_policy import Improvement, improve_policy, write_whole
+from nlrl.language_rl.asking.improve_policy import Improvement, improve_policy
 from nlrl.language_rl.asking.log import LOG, Entry, read_iterations
 from nlrl.language_rl.asking.metrics import HeldOut, Metrics, held_out_of, metrics_of, rollout_rows
 from nlrl.language_rl.asking.parts import Parts, parts_of

@@ -21,6 +21,7 @@ from nlrl.benchmark.config import given
 from nlrl.compute import Bank
 from nlrl.compute.ledger import Ledger
 from nlrl.core import Budget, Model, Problem, UserError, Verifier
+from nlrl.core.kept_files import write_whole
 from nlrl.language_rl.asking.critique import Critic
 from nlrl.language_rl.asking.log import LOG, POLICY, Entry, PolicyLog
 from nlrl.language_rl.asking.policy import LanguagePolicy
@@ -164,10 +165,3 @@ def _about(
         "reward_models": [m if isinstance(m, str) else type(m).__name__ for m in reward_models],
         "budget": given(budget),
     }
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file, whole or not at all. Raises OSError."""
-    beside = path.with_name(path.name + ".new")
-    beside.write_bytes(content)
-    beside.replace(path)

@@ -12,12 +12,16 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from nlrl.benchmark.config import locked
 from nlrl.core import BankError, DataError, UserError
+from nlrl.core.kept_files import make_folder, open_kept, write_whole
 from nlrl.language_rl.asking.acceptance import Comparison
 from nlrl.language_rl.asking.critique import Assessment
 from nlrl.language_rl.asking.policy import LanguagePolicy
@@ -25,7 +29,7 @@ from nlrl.language_rl.asking.proposals import Proposal
 from nlrl.language_rl.asking.rollouts import Rollout
 
 LOG, POLICY = "iterations.jsonl", "policy.json"
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -66,19 +70,21 @@ class _Head(msgspec.Struct):
 class PolicyLog:
     """The file of one run, open for appending by one process; None keeps the lines in memory only.
 
-    Raises UserError if the file is of a run with other settings, DataError for a damaged line. The budget may be larger
-    than it was.
+    Raises UserError if the file is of a run with other settings or another process goes on with it, DataError for a
+    damaged line. The budget may be larger than it was, and the problems those that an erasure has left.
     """
 
     def __init__(self, path: Path | None, settings: dict[str, Any]) -> None:
         self.iterations: list[Entry] = []
         self._path = path
         self._file = -1
+        self._held = ExitStack()
         if path is None:
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(path, _FLAGS, 0o644)
+        make_folder(path.parent)
+        self._held.enter_context(locked(path.parent))
         try:
+            self._file = open_kept(path, _FLAGS)
             self._open(path, settings)
         except BaseException:
             self.close()
@@ -110,14 +116,10 @@ class PolicyLog:
         """The file of the larger budget takes the old one's place whole: killed here, the run is still the old one."""
         if self.iterations and self.iterations[-1].decision == "stopped":
             self.iterations.pop()
-        beside = path.with_name(path.name + ".new")
-        self.close()
-        self._file = os.open(beside, _FLAGS | os.O_TRUNC, 0o644)
-        for content in (_Head(settings), *self.iterations):
-            self._write(_line(content))
-        self.close()
-        beside.replace(path)
-        self._file = os.open(path, _FLAGS, 0o644)
+        os.close(self._file)
+        self._file = -1
+        write_iterations(path, settings, self.iterations)
+        self._file = open_kept(path, _FLAGS)
 
     def append(self, iteration: Entry) -> Entry:
         """Write one line, whole or not at all; what it says when read again. Raises BankError where the disk refuses.
@@ -149,6 +151,7 @@ class PolicyLog:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+        self._held.close()
 
     def __enter__(self) -> PolicyLog:
         return self
@@ -168,6 +171,11 @@ def read_iterations(path: Path) -> tuple[dict[str, Any], list[Entry]]:
         raise DataError(f"no improvement run can be read here: {error}", path=str(path)) from error
 
 
+def write_iterations(path: Path, settings: dict[str, Any], iterations: Sequence[Entry]) -> None:
+    """A run's file anew, in the place of the old one. Raises OSError."""
+    write_whole(path, b"".join(_line(content) for content in (_Head(settings), *iterations)))
+
+
 def _line(content: Any) -> bytes:
     try:
         return msgspec.json.encode(content, enc_hook=str) + b"\n"
@@ -178,7 +186,13 @@ def _line(content: Any) -> bytes:
 
 
 def _check(found: dict[str, Any], wanted: dict[str, Any], path: Path) -> bool:
-    """Whether the budget has grown. Raises UserError where anything else is different, or the budget is smaller."""
+    """Whether the budget has grown, or problems were erased: then the settings are written anew.
+
+    Raises UserError where anything else is different, or the budget is smaller.
+    """
+    if (found.get("problems") or {}).get("digest") == "":  # some were erased: it goes on with those that are left
+        _check(found | {"problems": wanted["problems"]}, wanted, path)
+        return True
     different = [k for k in {**found, **wanted} if found.get(k) != wanted.get(k)]
     grown = different == ["budget"] and _larger(found.get("budget"), wanted.get("budget"))
     if different and not grown:
