@@ -41,25 +41,26 @@ def compute_optimal_scaling(
 
     plan = default_policy() if policy is None else load_policy(policy)
     known = _pass_at_1(difficulty)
-    budget = _budget(compute_budget)
+    budget, samples = _budget(compute_budget)
 
     async def work(problem: Problem, compute: Compute) -> Answer:
         if policy is not None:
             check_model(plan, compute.model.name, str(policy))
         for note in (*(plan.notes if policy is None else ()), *plan.doubts(problem)):
             compute.note(note)
-        return await follow(plan, problem, compute, known=known)
+        return await follow(plan, problem, compute, known=known, samples=samples)
 
     verifier = as_verifier(reward_model)
     return answer_text(work, prompt, model, tokenizer, verifier=verifier, budget=budget, sampling=sampling, bank=bank)
 
 
-def _budget(given: int | Budget | None) -> Budget | None:
+def _budget(given: int | Budget | None) -> tuple[Budget | None, int | None]:
+    """As a budget, and as a number of samples."""
     if given is None or isinstance(given, Budget):
-        return given
+        return given, None
     if isinstance(given, bool) or not isinstance(given, int) or given < 1:
         raise UserError(f"compute_budget must be a number of samples (1 or more), a Budget, or None; got {given!r}.")
-    return Budget(calls=given)
+    return None, given
 
 
 def _pass_at_1(difficulty: float | str | None) -> float | None:
