@@ -249,7 +249,7 @@ def test_an_upstream_without_completions_says_what_to_use(served: Served) -> Non
 
 def test_models_are_listed_and_can_be_looked_up(served: Served) -> None:
     ids = [model.id for model in served.client.models.list()]
-    assert {"up", "here", "auto@here", "weighted_vote(n=8)@up"} <= set(ids)
+    assert {"up", "here", "auto@here", "weighted_vote(n=8)@up", "best_of_n(n=8, select=best)@up"} <= set(ids)
     for id in ids:
         assert served.client.models.retrieve(id).id == id
     assert served.client.models.retrieve("dvts@here").nlrl["strategy"] == "dvts"

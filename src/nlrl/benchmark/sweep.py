@@ -1,6 +1,6 @@
 """Many strategies at many budgets over recorded samples: the offline half of a benchmark.
 
-    points = await sweep(problems, ["direct", "best_of_n(n=64)"], [Budget(tokens=500), Budget(tokens=2000)],
+    points = await sweep(problems, ["direct", "weighted_vote(n=64)"], [Budget(tokens=500), Budget(tokens=2000)],
                          model=ReplayModel("panel:gpt-oss", is_panel=True), bank=bank)
     points[0].accuracy, points[0].tokens          # per problem, in the order of the problems
 

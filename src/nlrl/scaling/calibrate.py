@@ -79,10 +79,11 @@ class Calibration:
 
 
 def default_strategies(samples: int) -> tuple[str, ...]:
-    """Votes, plain and weighted by scores, and adaptive stopping in doubling sizes, as far as the samples go."""
+    """Votes, plain and weighted by scores, best-of-N and adaptive stopping, in doubling sizes as the samples go."""
     sizes = [2**i for i in range(1, int(math.log2(max(samples, 1))) + 1)]
     named = ["direct", *(f"self_consistency(n={n})" for n in sizes if n > 2)]
     named += [f"weighted_vote(n={n})" for n in sizes]
+    named += [f"best_of_n(n={n}, select=best)" for n in sizes if n > 2]
     if samples >= 8:
         named += [f"adaptive_consistency(n={samples}, threshold={t})" for t in (0.8, 0.95)]
     return tuple(str(parse_strategy(s)) for s in named)

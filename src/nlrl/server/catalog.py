@@ -20,7 +20,8 @@ from nlrl.models.openai import OpenAIModel
 from nlrl.server.errors import ApiError
 from nlrl.strategies import StrategySpec, get_strategy, parse_strategy
 
-SHOWN = ("auto", "self_consistency(n=8)", "weighted_vote(n=8)")  # what /v1/models offers of each model, for menus
+# what /v1/models offers of each model, for menus
+SHOWN = ("auto", "self_consistency(n=8)", "weighted_vote(n=8)", "best_of_n(n=8, select=best)")
 _WORD = re.compile(r"[A-Za-z]\w{0,63}")
 _PLACES = ("policy", "weights")  # parameters whose words are paths
 _CHARS = 300  # of an id that is worth reading

@@ -695,7 +695,8 @@ def test_what_is_compared_unless_something_is_named():
         "n=8" in s for s in default_strategies(7)
     )
     assert default_strategies(1) == default_strategies(0) == ("direct",)
-    assert len(default_strategies(16)) - len(eight) == 2
+    assert [s for s in eight if "best" in s] == [f"best_of_n(n={n}, select=best)" for n in (4, 8)]  # and not the vote
+    assert len(default_strategies(16)) - len(eight) == 3
 
 
 @pytest.mark.parametrize(
