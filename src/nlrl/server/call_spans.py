@@ -14,7 +14,7 @@ import functools
 import re
 from collections.abc import AsyncIterator, Awaitable, MutableMapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nlrl.core import Capabilities, Completion, Delta, Finish, Message, Model, Request, Sampling, Spend
 from nlrl.models._openai_trace import TRACED_CALL, TracedCall
@@ -22,19 +22,12 @@ from nlrl.models.openai import OpenAIModel
 from nlrl.server import genai_names as names
 from nlrl.server.call import Call
 from nlrl.server.errors import ApiError
-
-if TYPE_CHECKING:
-    from nlrl.server.telemetry import RequestSpan
+from nlrl.server.request_span import RequestSpan, known
 
 CHARS = 200  # of what a client or an upstream wrote
 _WORD = re.compile(r"\w{1,40}")
 _MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]{1,200})"')  # no text in JSON can hold this: its quotes are escaped
 _FINISH = re.compile(rb'"finish_reason"\s*:\s*"(\w{1,20})"')
-
-
-def known(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Those that have a value."""
-    return {name: value for name, value in attributes.items() if value is not None}
 
 
 def kind_of(error: Exception) -> str:

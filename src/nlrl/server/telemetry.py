@@ -25,18 +25,16 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from nlrl.compute import Ledger
-from nlrl.core import MissingExtra, Model, Spend, UserError
+from nlrl.core import MissingExtra, Model, UserError
 from nlrl.core.version import __version__
-from nlrl.models._openai_wire import apportion
-from nlrl.server import genai_names as names
 from nlrl.server.ask import Ask
 from nlrl.server.call import Call, ClientGone
-from nlrl.server.call_spans import CHARS, TracedModel, forwarded, kind_of, known
+from nlrl.server.call_spans import CHARS, TracedModel, forwarded, kind_of
 from nlrl.server.errors import as_api_error
+from nlrl.server.request_span import RequestSpan, known
 from nlrl.server.solving import Solved
 
 if TYPE_CHECKING:
@@ -143,56 +141,6 @@ class Telemetry:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSING_S):
                 await closed.wait()
-
-
-class RequestSpan:
-    """The span of a request, and what those below it share. `failure`: why it failed, None if it did not."""
-
-    ask: Ask
-    ledger: Ledger
-
-    def __init__(self, telemetry: Telemetry, span: Span) -> None:
-        self.telemetry, self.span = telemetry, span
-        self.failure: str | None = None
-        self._prompt_tokens = 0  # of the calls below
-        self._uncounted: list[tuple[Span, int, int]] = []  # over at that time, with so many prompt tokens at least
-
-    def understood(self, ask: Ask, ledger: Ledger) -> None:
-        """Work begins; what it spends is charged to `ledger`, which is this request's alone."""
-        self.ask, self.ledger = ask, ledger
-        found = {"nlrl.model": ask.model_id, "nlrl.strategy": ask.strategy, "nlrl.way": ask.way}
-        limits = {f"nlrl.budget.{limit.name}": getattr(ask.budget, limit.name) for limit in fields(ask.budget)}
-        self.span.set_attributes(known(found | limits))
-
-    def ended(self, span: Span, spent: Spend, *, counted: bool) -> None:
-        """A call is over. counted: the model has told the length of the prompt."""
-        self._prompt_tokens += spent.prompt_tokens
-        if counted:
-            span.end()
-        else:
-            self._uncounted.append((span, time.time_ns(), spent.prompt_tokens))
-
-    def accounted(self) -> None:
-        """All is spent: only now is it known what was charged for prompts whose calls were cut off too early."""
-        spent = self.ledger.paid
-        missing = max(0, spent.prompt_tokens - self._prompt_tokens)
-        shares = apportion(missing, [1] * len(self._uncounted))
-        for (span, at, least), share in zip(self._uncounted, shares, strict=True):
-            span.set_attribute(names.INPUT_TOKENS, least + share)
-            span.end(at)
-        shown = ("calls", "prompt_tokens", "cached_tokens", "completion_tokens", "cancelled_tokens", "cost")
-        shown += ("estimated_tokens",) if spent.estimated_tokens else ()
-        self.span.set_attributes({f"nlrl.usage.{name}": getattr(spent, name) for name in shown})
-
-    def end(self, status: int) -> None:
-        """It is answered, or never will be: 499 is what the log calls a client that left before."""
-        if status == 499:
-            self.failure = "client_gone"
-        elif status:
-            self.span.set_attribute("http.response.status_code", status)
-        if failure := self.failure or (str(status) if status >= 500 else None):
-            self.telemetry.fail(self.span, failure)
-        self.span.end()
 
 
 # --- what the application calls, whether there is a span or not
