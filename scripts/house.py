@@ -4,6 +4,7 @@
     scripts/house.py                  this checkout
     scripts/house.py BEFORE AFTER     checkouts side by side, each against the floors of its own pyproject.toml
     scripts/house.py --list [PATH]    with the places
+    scripts/house.py --picture        the rooms and who needs whom, for docs/explanation/architecture.md
 
 An import counts wherever it stands: at the top, in a function, relative, `import nlrl.x`, and a string that names a
 module ("nlrl.x.y" or "nlrl.x.y:name"), because that is how lazy faces and registries import. What stands under
@@ -251,6 +252,24 @@ def count(root: Path) -> dict[str, int | list[str]]:
     }
 
 
+def picture(house: House) -> str:
+    """The rooms from the top floor down and whom each needs, in Mermaid; what a needed room needs itself is left out.
+
+    What a room offers by name counts for who offers it, so the package's face and its former places are left out too.
+    """
+    floors = house.floors()
+    needs: dict[str, set[str]] = defaultdict(set)
+    for found in house.imports():
+        source, target = _room(found.source), _room(found.target)
+        if source != target and {source, target} <= floors.keys() - {"former"}:
+            needs[source].add(target)
+    lines = ["flowchart TD"]
+    for room in sorted(needs, key=lambda room: (-floors[room], room)):
+        below = set().union(*(_reachable(needs, target) for target in needs[room]))
+        lines += [f"    {room} --> {target}" for target in sorted(needs[room] - below)]
+    return "\n".join(lines)
+
+
 MUST_BE_NONE = (
     "circles at run time", "circles with types", "arrows up at run time", "arrows up with types", "private across rooms"
 )  # fmt: skip
@@ -260,7 +279,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paths", nargs="*", type=Path, default=[Path(__file__).resolve().parents[1]])
     parser.add_argument("--list", action="store_true", help="the places, too")
+    parser.add_argument("--picture", action="store_true", help="only the rooms and who needs whom")
     options = parser.parse_args()
+    if options.picture:
+        print(picture(House(options.paths[-1])))
+        return 0
     counts = [count(path) for path in options.paths]
     numbers = [{name: len(v) if isinstance(v, list) else v for name, v in each.items()} for each in counts]
     print(" " * 32, *(f"{path.resolve().name[-12:]:>12}" for path in options.paths))

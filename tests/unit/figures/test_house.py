@@ -137,6 +137,13 @@ def test_classes_defined_twice(build):
     assert counts["class names twice on faces"] == ["A: nlrl.high.x nlrl.low.y"]
 
 
+def test_the_picture_shows_whom_a_room_needs_but_for_what_those_need(build, tmp_path):
+    build(
+        **{"high/x": "import nlrl.left\nimport nlrl.low", "left/y": "import nlrl.low", "__init__": "import nlrl.right"}
+    )
+    assert house.picture(house.House(tmp_path)) == "flowchart TD\n    high --> left\n    left --> low"
+
+
 def test_the_table_stands_side_by_side_and_the_last_one_decides(build, tmp_path, monkeypatch, capsys):
     build(**{"low/y": "import nlrl.high"})
     here = Path(house.__file__).parents[1]
