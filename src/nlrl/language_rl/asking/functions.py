@@ -223,9 +223,11 @@ class _Teller:
         rows = rollout_rows(found.iterations, self.problems)
         self.write(rows)
         metrics = metrics_of(found.iterations, self.parts.training, self.parts.held_out, self.seconds)
+        apart, notes = held_out_of(found.iterations, self.parts.held_out), [*self.parts.notes, *_doubts(metrics)]
+        if self.parts.held_out and apart is None:
+            notes.append("The budget ended before the first and the last policy were tried on all held-out problems.")
         whole = LanguageGPI(
-            found.policy, found.iterations, found.stopped, found.converged, metrics,
-            held_out_of(found.iterations, self.parts.held_out), tuple(rows), (*self.parts.notes, *_doubts(metrics)),
+            found.policy, found.iterations, found.stopped, found.converged, metrics, apart, tuple(rows), tuple(notes),
             time.monotonic() - self.begun,
         )  # fmt: skip
         self.say(f"\n{whole}")

@@ -180,6 +180,7 @@ def test_a_budget_ends_it_and_is_not_exceeded(tokens):
     found = gpi(adder(), iterations=9, budget=tokens)
     assert found.tokens <= tokens and found.ended == "budget" and found.metrics
     assert found.metrics[-1].decision == "stopped" and len(found.metrics) <= 9
+    assert any("held-out problems" in note for note in found.notes) is (found.held_out is None)
 
 
 def test_all_iterations_made_is_no_convergence_and_patience_is():
