@@ -1,4 +1,4 @@
-"""The implementation guide's functions on a real Hugging Face pair: SmolLM2-135M-Instruct, from the weights of the tests.
+"""The implementation guide's functions on a real Hugging Face pair: SmolLM2-135M-Instruct, from the tests' weights.
 
 What it writes is short and mostly wrong; what is tested is that every function runs as the guide types it, returns its
 types, counts, and writes its files.
