@@ -88,7 +88,7 @@ async def follow(
         elif seen and wanted < plan.probe:
             compute.note(f"{samples} samples hold {wanted} of {plan.probe} attempts of the probe: a rough guess.")
     bin_at = place(chance, plan.borders)
-    option = await _option(plan, bin_at, chance, problem, compute, cap, price, samples)
+    option = await _option(plan, bin_at, chance, problem, compute, cap, price, samples, seen)
     fits = cap is None or option.needs <= cap
     if not fits and plan.provenance is not None:
         compute.note(f"The budget of {cap} tokens is smaller than all that was calibrated for this difficulty.")
@@ -109,19 +109,19 @@ async def follow(
 
 async def _option(
     plan: Policy, bin_at: int, chance: float, problem: Problem, compute: Compute, cap: int | None, price: float,
-    samples: int | None,
+    samples: int | None, seen: int,
 ) -> Option:  # fmt: skip
-    """What to do in a bin, by the tokens and the samples that there may be."""
+    """What to do in a bin, by the tokens and the samples that there may be; `seen` attempts were made by the probe."""
     if not plan.assumed:
         return within(plan, bin_at, samples).choose(chance, cap, price)
     judged = not _reads_certainty(compute.verifier(plan.verifier), problem)
     if samples is not None and cap is None:
-        way = strategy_for(bin_at, samples, judged=judged, heads=len(compute.candidates))
+        way = strategy_for(bin_at, samples, judged=judged, heads=seen)
         return Option(way, 0.0, 0, chance, 0.0, 1.0)
-    if not compute.candidates and cap is not None:  # no probe: the first attempt shows how long they are
+    if not seen and cap is not None:  # no probe: the first attempt shows how long they are
         await probe(1, plan.verifier, problem, compute)
     lengths = lengths_of(compute.candidates)
-    sized = default_policy(lengths or ASSUMED, judged=judged, heads=max(1, len(compute.candidates)))
+    sized = default_policy(lengths or ASSUMED, judged=judged, heads=max(1, seen))
     option = within(sized, bin_at, samples).choose(chance, cap, price)
     if cap is not None and lengths is not None:
         compute.note(f"Sized by {lengths}, as it was seen here: about {option.tokens:.0f} of {cap} tokens.")
