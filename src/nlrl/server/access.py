@@ -40,6 +40,7 @@ class Caller:
     written: int = 0  # of the ledger's tokens, already in the file
     allowed: float = 0.0  # requests it may make now (a token bucket)
     seen: float = field(default_factory=time.monotonic)
+    key: Key | None = None  # as it was when it was shown last
 
     def admit(self, per_minute: int | None) -> None:
         """Count one request against the rate. Raises ApiError 429."""
@@ -79,6 +80,7 @@ class Access:
         caller = self._callers.get(key.id)
         if caller is None:
             caller = self._callers[key.id] = Caller(key.id, allowed=float(key.per_minute or 0))
+        caller.key = key
         if scope == "chat":
             caller.admit(key.per_minute)
             self._refresh(caller, key)

@@ -19,6 +19,7 @@ from nlrl.core import Budget, Model
 from nlrl.models.openai import OpenAIModel
 from nlrl.server.access import Access, Caller
 from nlrl.server.admission import Admission
+from nlrl.server.allowed import Allowed
 from nlrl.server.ask import Ask, read_ask
 from nlrl.server.body import chat_from_completion
 from nlrl.server.call import Call, ClientGone, Receive, Scope, Send
@@ -189,28 +190,34 @@ class App:
 
     async def openapi(self, call: Call, caller: Caller) -> None:
         """The OpenAPI document."""
-        await call.reply(document(tuple(entry["id"] for entry in self.catalog.listing())))
+        await call.reply(document(tuple(entry["id"] for entry in self._allowed(caller).listing())))
 
     async def models(self, call: Call, caller: Caller) -> None:
         """The models, each also under a few strategies."""
-        await call.reply({"object": "list", "data": self.catalog.listing()})
+        await call.reply({"object": "list", "data": self._allowed(caller).listing()})
 
     async def model(self, call: Call, caller: Caller) -> None:
         """One of them."""
-        await call.reply(self.catalog.entry(call.path.removeprefix("/v1/models/")))
+        await call.reply(self._allowed(caller).entry(call.path.removeprefix("/v1/models/")))
 
     async def chat(self, call: Call, caller: Caller) -> None:
         """/v1/chat/completions"""
         body = await call.json(self.settings.max_body_bytes, self.settings.max_depth)
-        ask = read_ask(body, self.catalog, limits=self.settings.limits, max_tokens=self.settings.max_tokens)
+        settings, allowed = self.settings, self._allowed(caller)
+        ask = read_ask(body, self.catalog, limits=settings.limits, max_tokens=settings.max_tokens, allowed=allowed)
         await self._work(call, caller, ask)
 
     async def completions(self, call: Call, caller: Caller) -> None:
         """/v1/completions"""
         body = await call.json(self.settings.max_body_bytes, self.settings.max_depth)
-        settings, chat = self.settings, chat_from_completion(body)
-        ask = read_ask(chat, self.catalog, limits=settings.limits, max_tokens=settings.max_tokens, legacy=body)
+        settings, allowed, chat = self.settings, self._allowed(caller), chat_from_completion(body)
+        ask = read_ask(
+            chat, self.catalog, limits=settings.limits, max_tokens=settings.max_tokens, allowed=allowed, legacy=body
+        )
         await self._work(call, caller, ask)
+
+    def _allowed(self, caller: Caller) -> Allowed:
+        return Allowed(self.catalog, caller.key)
 
     async def _work(self, call: Call, caller: Caller, ask: Ask) -> None:
         call.model = ask.model_id

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from nlrl.core import Budget, Message, Model, Problem, Sampling, TaskType
 from nlrl.models.openai import OpenAIModel
+from nlrl.server.allowed import Allowed
 from nlrl.server.body import ChatBody, ChatMessage, Extension, read_chat
 from nlrl.server.catalog import Catalog
 from nlrl.server.errors import ApiError
@@ -85,23 +86,35 @@ class Ask:
 
 
 def read_ask(
-    body: dict[str, Any], catalog: Catalog, *, limits: Budget, max_tokens: int, legacy: dict[str, Any] | None = None
+    body: dict[str, Any],
+    catalog: Catalog,
+    *,
+    limits: Budget,
+    max_tokens: int,
+    allowed: Allowed | None = None,
+    legacy: dict[str, Any] | None = None,
 ) -> Ask:
     """The request behind a body. Raises ApiError.
 
     limits      no request may have more
     max_tokens  of an attempt, where the request does not say
+    allowed     what the key may use; all of the catalog if not given
     legacy      the body of /v1/completions that `body` was made from
     """
-    chat = read_chat(body)
-    _, model, named = catalog.find(chat.model)
+    chat, allowed = read_chat(body), allowed or Allowed(catalog)
+    _, model, named = allowed.find(chat.model)
     extension = chat.nlrl or Extension()
     if named and extension.strategy:
         raise _bad("nlrl.strategy", "The model id names a strategy already. Name it in one place.")
     if extension.strategy:
         named = catalog.asked(extension.strategy, "nlrl.strategy")
-    sampling = _sampling(chat, max_tokens)
+    given = {} if extension.budget is None else {f.name: getattr(extension.budget, f.name) for f in fields(Budget)}
+    limits_named = {"max_tokens": chat.max_tokens, "max_completion_tokens": chat.max_completion_tokens}
+    allowed.named(limits_named | {f"nlrl.budget.{name}": most for name, most in given.items()})
+    sampling = _sampling(chat, max_tokens if allowed.max_tokens is None else min(max_tokens, allowed.max_tokens))
     strategy, budget = _spending(chat, extension, named, catalog.strategy, sampling.max_tokens or max_tokens)
+    allowed.strategy(strategy)
+    budget = _within(budget, allowed.budget)
     _check_steps(chat, strategy)
     extras = _extras(body, chat)
     upstream = isinstance(model, OpenAIModel)
@@ -119,6 +132,9 @@ def read_ask(
         _check_spendable(budget, model)
         _check_able(sampling, model)
     messages = tuple(_message(m) for m in chat.messages)
+    bound: dict[str, Any] = {}
+    if allowed.max_tokens is not None and chat.max_tokens is None and chat.max_completion_tokens is None:
+        bound["max_tokens"] = sampling.max_tokens  # what is passed on as it came must be within it too
     ours = {"nlrl"} if named == "direct" else {"nlrl", "reasoning_effort"}
     return Ask(
         model_id=chat.model,
@@ -129,7 +145,7 @@ def read_ask(
         messages=messages,
         sampling=sampling,
         problem=_NOTHING_ASKED if way == "forward" else _problem(chat, messages, extension, extras),
-        body={name: value for name, value in (legacy or body).items() if name not in ours},
+        body={name: value for name, value in (legacy or body).items() if name not in ours} | bound,
         n=chat.n or 1,
         stream=bool(chat.stream),
         include_usage=bool(chat.stream_options and chat.stream_options.include_usage),

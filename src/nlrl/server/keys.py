@@ -14,15 +14,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from nlrl.core import UnknownName, UserError
+import msgspec
+
+from nlrl.core import Budget, UnknownName, UserError
+from nlrl.server.sqlite_file import open_file, transaction
 
 SCOPES = ("chat", "read", "admin")  # ask models; see models and figures; everything
 
@@ -32,7 +34,9 @@ CREATE TABLE IF NOT EXISTS keys (
     per_minute INTEGER, used INTEGER NOT NULL DEFAULT 0, created REAL NOT NULL, revoked REAL
 ) WITHOUT ROWID
 """
-_COLUMNS = "id, name, scopes, tokens, per_minute, used, created, revoked"
+# JSON; what version 0.1 did not write is NULL, and allows everything
+_LATER = {"keys": {"models": "TEXT", "strategies": "TEXT", "budget": "TEXT", "max_tokens": "INTEGER"}}
+_COLUMNS = "id, name, scopes, tokens, per_minute, used, created, revoked, models, strategies, budget, max_tokens"
 _NO_HASH = bytes(32)
 
 
@@ -44,6 +48,8 @@ class Key:
     per_minute  requests, None for no limit
     used        tokens spent so far
     created, revoked  seconds since 1970
+    models, strategies  that it may use, None for all
+    budget, max_tokens  the most that one request, and one attempt, may name
     """
 
     id: str
@@ -54,6 +60,10 @@ class Key:
     used: int
     created: float
     revoked: float | None
+    models: tuple[str, ...] | None = None
+    strategies: tuple[str, ...] | None = None
+    budget: Budget = field(default_factory=Budget)
+    max_tokens: int | None = None
 
     def may(self, scope: str) -> bool:
         """Whether it has the scope; admin has every one, and who may chat may see what there is to chat with."""
@@ -68,29 +78,40 @@ class KeyStore:
         if not create and not self.path.is_file():
             raise UserError(f"There are no keys at {self.path}. Make one: nlrl keys create NAME --api-key-file {path}")
         try:
-            if not self.path.exists():  # for its owner alone, from the first moment
-                os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
-            self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.execute(_SCHEMA)
+            self._db = open_file(self.path, _SCHEMA, _LATER)
         except (sqlite3.Error, OSError) as error:
             raise UserError(f"The key file {self.path} cannot be used: {error}. Check the path.") from error
 
     def create(
-        self, name: str, *, scopes: Iterable[str] = ("chat",), tokens: int | None = None, per_minute: int | None = None
+        self,
+        name: str,
+        *,
+        scopes: Iterable[str] = ("chat",),
+        tokens: int | None = None,
+        per_minute: int | None = None,
+        models: Sequence[str] = (),
+        strategies: Sequence[str] = (),
+        budget: Budget | None = None,
+        max_tokens: int | None = None,
     ) -> tuple[Key, str]:
-        """A new key and its secret, which is kept nowhere. Raises UserError for a name that is taken."""
+        """A new key and its secret, which is kept nowhere. Raises UserError for a name that is taken.
+
+        models, strategies  that it may use; none named: all
+        """
         if not name.strip() or not name.isprintable() or len(name) > 100:
             raise UserError("A key needs a name of at most 100 printable characters, such as the user's.")
         if (unknown := set(scopes) - set(SCOPES)) or not tuple(scopes):
             raise UnknownName("scope", min(unknown, default=""), SCOPES)
         id = secrets.token_hex(4)
         secret = f"nlrl_{id}_{secrets.token_urlsafe(32)}"
-        row = (id, name, _hash(secret), " ".join(dict.fromkeys(scopes)), tokens, per_minute, time.time())
+        row = (
+            id, name, _hash(secret), " ".join(dict.fromkeys(scopes)), tokens, per_minute, time.time(), _json(models),
+            _json(strategies), None if budget is None else _json(budget), max_tokens,
+        )  # fmt: skip
         try:
             self._db.execute(
-                "INSERT INTO keys (id, name, hash, scopes, tokens, per_minute, created) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO keys (id, name, hash, scopes, tokens, per_minute, created, models, strategies, budget,"
+                " max_tokens) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
         except sqlite3.IntegrityError:
@@ -131,13 +152,8 @@ class KeyStore:
 
     def charge(self, tokens: Mapping[str, int]) -> None:
         """Add to what keys have used: id -> tokens."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(self._db):
             self._db.executemany("UPDATE keys SET used = used + ? WHERE id = ?", [(n, id) for id, n in tokens.items()])
-        except sqlite3.Error:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
 
     def close(self) -> None:
         """Release the file."""
@@ -158,4 +174,17 @@ def _hash(secret: str) -> bytes:
 
 
 def _key(row: tuple) -> Key:
-    return Key(row[0], row[1], tuple(row[2].split()), *row[3:])
+    id, name, scopes, tokens, per_minute, used, created, revoked, models, strategies, budget, max_tokens = row
+    most = Budget() if budget is None else msgspec.json.decode(budget, type=Budget)
+    return Key(
+        id, name, tuple(scopes.split()), tokens, per_minute, used, created, revoked, _names(models),
+        _names(strategies), most, max_tokens,
+    )  # fmt: skip
+
+
+def _json(value: Sequence[str] | Budget) -> str | None:
+    return msgspec.json.encode(value).decode() if value else None
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else msgspec.json.decode(text, type=tuple[str, ...])

@@ -54,6 +54,7 @@ class Viewer:
     name: str | None = None
     key: str | None = None
     login: bool = False
+    models: tuple[str, ...] | None = None
 
     @property
     def admin(self) -> bool:
@@ -129,7 +130,7 @@ class Window:
                 "me": {"key": viewer.id, "name": viewer.name, "admin": viewer.admin, "login": viewer.login},
                 "texts": journal.texts,
                 "recorded": journal.recorded,
-                "models": list(self._catalog.models),
+                "models": [m for m in self._catalog.models if viewer.models is None or m in viewer.models],
                 "running": self._admission.running,
                 "waiting": self._admission.waiting,
                 "totals": await asyncio.to_thread(journal.store.totals, viewer.key),
@@ -212,7 +213,7 @@ class Window:
         if not key.may("read"):
             raise ApiError(403, "This API key has no 'read' scope.", code="missing_scope")
         call.key = key.id
-        return Viewer(key.id, key.name, None if "admin" in key.scopes else key.id, login)
+        return Viewer(key.id, key.name, None if "admin" in key.scopes else key.id, login, key.models)
 
     def _by_session(self, call: Call) -> Key | None:
         id, ends = self._sessions.get(_token(call), ("", 0.0))
