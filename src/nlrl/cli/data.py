@@ -84,6 +84,9 @@ def export(path: Path, key: str | None, user: str | None, keys: Path, out: Path 
     """Everything that is kept of requests, as JSON lines: of one key, of one user, or all."""
     import msgspec
 
+    from nlrl.server.records import kept_user
+
+    user = None if user is None else kept_user(user)
     with _open(path) as records:
         id = None if key is None else _key_id(key, keys, records.by_key())
         if user is not None and not records.count(user=user):
@@ -119,6 +122,7 @@ def erase(
     """
     from nlrl.server.erasure import Who
     from nlrl.server.erasure import erase as erase_everywhere
+    from nlrl.server.records import kept_user
 
     if key is None and user is None:
         raise UserError("Whose requests? Name --user or --key. To delete by age: nlrl data purge --older-than 30d")
@@ -129,6 +133,7 @@ def erase(
     for file in files:
         with _open(file) as records:
             seen |= records.by_key()
+    user = None if user is None else kept_user(user)
     who = Who(user=user, key=None if key is None else _key_id(key, keys, seen))
     report = erase_everywhere(who, files, banks, folders, act=False)
     if not report.found and not report.left and not report.begun:

@@ -31,6 +31,7 @@ from nlrl.server.sqlite_file import open_file, transaction
 
 _EACH_READ = 200
 _SHORT_CHARS = 300
+_USER_CHARS = 200
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (
@@ -329,6 +330,12 @@ class Records:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def kept_user(name: str) -> str:
+    """A user's name as records hold it: of bounded length, and writable, so half an emoji is replaced."""
+    cut = name if len(name) <= _USER_CHARS else name[:_USER_CHARS] + "…"
+    return cut.encode("utf-8", "replace").decode()
 
 
 def in_short(record: Record) -> Record:

@@ -17,7 +17,7 @@ from nlrl.server.ask import Ask
 from nlrl.server.call import Call
 from nlrl.server.errors import ApiError
 from nlrl.server.gists import Gists
-from nlrl.server.records import Attempt, Record
+from nlrl.server.records import Attempt, Record, kept_user
 from nlrl.server.said import Said
 from nlrl.server.solving import Solved
 
@@ -55,7 +55,7 @@ class Trace:
             id=call.id,
             at=time.time() - call.seconds,
             key=key,
-            user=_clean(user, 200) if isinstance(user, str) else None,
+            user=kept_user(user) if isinstance(user, str) else None,
             model=ask.model_id,
             strategy=ask.strategy,
             task=str(ask.problem.task_type) if ask.problem.task_type else None,
