@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = (
     "docs/requirements.md",
     "docs/explanation/threat-model.md",
+    "docs/explanation/privacy.md",
     "docs/explanation/research_integration.md",
     "docs/explanation/glossary.md",
     "docs/explanation/speed_and_scale.md",
