@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from nlrl.compute._drawing import drawing
 from nlrl.compute.bank import Draw
 from nlrl.compute.bill import longest
+from nlrl.compute.session import Order, over
 from nlrl.compute.traces import PROBE_TOKENS, End, Event, Probe, Trace, Watch, read_answer
 from nlrl.core import ANSWER_PHRASE, Candidate, Completion, Finish, Phase, Sampling, Spend
 
@@ -59,9 +59,11 @@ class LiveWatch(Watch):
         raise NotImplementedError
 
     async def _drawn(self, n: int, prefill: str, sampling: Sampling, phase: Phase) -> list[tuple[str, Draw]]:
-        flow = drawing(self._compute, self._problem, n, n, self._request.messages, prefill, phase, sampling)
-        async with aclosing(flow) as draws:
-            return [found async for found in draws]
+        sampling = over(self._compute.defaults, sampling)
+        request = replace(self._request, n=n, prefill=prefill, sampling=sampling)
+        order = Order(self._problem, request, n, phase)
+        async with aclosing(self._compute.draws(order)) as draws:
+            return [named async for named in draws]
 
     def kill(self, trace: Trace) -> None:
         self._drop(trace)
@@ -100,9 +102,7 @@ class ChunkedWatch(LiveWatch):
     """Traces that grow a chunk at a time, all of them side by side."""
 
     async def start(self, n: int = 1) -> list[Trace]:
-        shared = self._compute._shared
-        fresh = [Trace(f"s{shared.drawn + i}", self.clock) for i in range(n)]
-        shared.drawn += n
+        fresh = [Trace(name, self.clock) for name in self._compute.session.names(n)]
         self.running += fresh
         return fresh
 
@@ -136,7 +136,7 @@ class ChunkedWatch(LiveWatch):
         compute, total = self._compute, Spend()
         for (text, tokens), members in groups.items():
             chunk = replace(self._request, prefill=text, sampling=self._chunk(tokens), n=len(members))
-            total += (await compute._shared.purse.bound(compute.model, chunk, self._problem))(len(members), tokens)
+            total += (await compute.session.purse.bound(compute.model, chunk, self._problem))(len(members), tokens)
         return compute.ledger.blocker(total) is None
 
     def _chunk(self, tokens: int) -> Sampling:
@@ -169,7 +169,7 @@ class ChunkedWatch(LiveWatch):
         brief = replace(self._request.sampling, max_tokens=PROBE_TOKENS, stop=("\n",), temperature=0.0, logprobs=None)
         prefill = f"{text.rstrip()}{closing}{ANSWER_PHRASE}"
         request = replace(self._request, prefill=prefill, sampling=brief)
-        bound = await self._compute._shared.purse.bound(self._compute.model, request, self._problem)
+        bound = await self._compute.session.purse.bound(self._compute.model, request, self._problem)
         if self._compute.ledger.blocker(bound(1, PROBE_TOKENS)) is not None:
             return _UNPAID
         drawn = await self._drawn(1, prefill, brief, Phase.PROBE)

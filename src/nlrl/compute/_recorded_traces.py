@@ -27,24 +27,23 @@ class RecordedWatch(Watch):
 
     async def start(self, n: int = 1) -> list[Trace]:
         compute = self._compute
-        shared = compute._shared
-        first = shared.next_index[self._key]
+        session = compute.session
+        first = session.next_index[self._key]
         if any(i not in self._fetched for i in range(first, first + n)):
             block = range(first, first + max(n, _BLOCK))
-            self._fetched |= await shared.purse.bank.get(self._key, block)
+            self._fetched |= await session.purse.bank.get(self._key, block)
         draws = [d for i in range(first, first + n) if (d := self._fetched.get(i)) is not None]
         fitting = await self._fitting(draws)
         asked = fitting if fitting < len(draws) else n
-        shared.next_index[self._key] += asked
-        named = shared.drawn
-        shared.drawn += asked
+        session.indices(self._key, asked)
+        names = session.names(asked)
         missing = [first + i for i in range(asked) if first + i not in self._fetched]
         for index in missing:
             error = f"NotInBank: draw {index} of {compute.model.name} was never recorded for this problem"
-            shared.failed.append(Completion("", Finish.ERROR, 0, error=error))
+            session.failed.append(Completion("", Finish.ERROR, 0, error=error))
         fresh = []
         for i, draw in enumerate(draws[:fitting]):
-            trace = Trace(f"s{named + i}", self.clock, _draw=draw)
+            trace = Trace(names[i], self.clock, _draw=draw)
             if not i or not draw.shared:
                 trace._prompt, trace._cached = self._prompt(draw, draws[:fitting])
             trace._hold = compute.ledger.reserve(self._cost(trace, draw.completion.completion_tokens))

@@ -6,12 +6,10 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from nlrl.compute._drawing import over
 from nlrl.compute._live_traces import ChunkedWatch, WholeWatch
 from nlrl.compute._recorded_traces import RecordedWatch
-from nlrl.compute.bill import with_max_tokens
 from nlrl.compute.traces import ProbePlan, Watch
-from nlrl.core import Problem, Request, Sampling
+from nlrl.core import Problem, Sampling
 
 if TYPE_CHECKING:
     from nlrl.compute.handle import Compute
@@ -22,7 +20,7 @@ async def watching(
     compute: Compute, problem: Problem, probes: ProbePlan | None, every: int | None, sampling: Sampling | None
 ) -> AsyncGenerator[Watch, None]:
     """The watch behind `Compute.traces`."""
-    request = with_max_tokens(Request(compute.prompt(problem), over(compute._shared.sampling, sampling)))
+    request = compute.request(problem, sampling=sampling)
     kind: type[Watch]
     if getattr(compute.model, "is_panel", False):
         kind = RecordedWatch

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from nlrl.compute.bank import Cancelled, Draw
 from nlrl.core import Capabilities, Model, Request, Spend
 
+_LEAST_TOKENS = 8  # the shortest completion worth asking for when the budget is nearly spent
 DEFAULT_MAX_TOKENS = 512  # a reservation needs an upper bound, so a request never goes out without one
 
 
@@ -69,3 +70,29 @@ def with_max_tokens(request: Request) -> Request:
 def longest(request: Request) -> int:
     """The most tokens that one draw of the request can have."""
     return request.sampling.max_tokens or DEFAULT_MAX_TOKENS
+
+
+def largest(n: int, fits: Callable[[int], bool]) -> int:
+    """The largest k <= n that fits, by bisection; 0 if none."""
+    if n and fits(n):  # nearly always
+        return n
+    low, high = 0, max(n - 1, 0)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
+
+
+def cut_short(wave: Request, bound: Callable[[int, int], Spend], left: int, seen: int) -> Request | None:
+    """The request with a shorter limit on its draws, for when `left` tokens do not hold one of full length; None if
+    that is not worth it.
+
+    seen  tokens of the longest draw so far: as many draws go out as are likely to need no more than that and a quarter;
+          0 before the first draw: then it is one, with all that there is
+    """
+    likely = seen * 5 // 4 + 1 if seen else _LEAST_TOKENS
+    size = largest(wave.n, lambda k: left - bound(k, 0).tokens >= k * likely) if seen else 1
+    room = (left - bound(size, 0).tokens) // max(size, 1)
+    if size == 0 or room < likely:
+        return None
+    return replace(wave, n=size, sampling=replace(wave.sampling, max_tokens=room))

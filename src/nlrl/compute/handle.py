@@ -8,27 +8,32 @@
 When the budget is spent, `sample` returns what it could draw, `stopped` says why, and calls that cannot be partial
 (`ask`, `revise`, `extend`) raise BudgetExhausted, which `nlrl.strategies.solve` turns into the best answer so far.
 A draw that fails is a note and a count, not an exception.
+
+How an attempt comes to be, from here down: `sample` makes an `Order`; `_attempts` reads what `_draws` draws, in waves
+that `_fit` the ledger; each wave is one `Purse.wave`, which looks into the bank, draws what is missing from the model,
+and settles. Nothing else draws; children share the session and charge their parent.
 """
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from time import monotonic
+from typing import TypeVar
 
-from nlrl.compute._drawing import Watcher, drawing, over
-from nlrl.compute._growth import branch, proceed
-from nlrl.compute._scoring import score
+from nlrl.compute import growth
 from nlrl.compute._watching import watching
 from nlrl.compute.bank import Bank, Draw
-from nlrl.compute.bill import longest, with_max_tokens
-from nlrl.compute.ledger import Ledger
+from nlrl.compute.bill import cut_short, largest, longest, with_max_tokens
+from nlrl.compute.ledger import Hold, Ledger
+from nlrl.compute.metered import MeteredModel, priced
 from nlrl.compute.purse import Purse
+from nlrl.compute.session import Order, Prompter, Session, Watcher, over
 from nlrl.compute.traces import ProbePlan, Watch
 from nlrl.core import (
-    ANSWER_PHRASE,
     Answer,
     Budget,
     BudgetExhausted,
@@ -37,15 +42,19 @@ from nlrl.core import (
     Message,
     Model,
     ModelError,
+    NlrlError,
     Phase,
     Problem,
     Request,
     Sampling,
     Score,
     Spend,
+    SpendingVerifier,
     Stopped,
     UserError,
+    Verdict,
     Verifier,
+    VerifierError,
 )
 from nlrl.rewards.extraction import extract_answer
 from nlrl.rewards.registry import get_verifier
@@ -53,29 +62,7 @@ from nlrl.rewards.registry import get_verifier
 # temperature and top_p as measured for small models; 512 tokens hold a worked grade-school solution
 DEFAULT_SAMPLING = Sampling(temperature=0.8, top_p=0.95, max_tokens=512)
 STEP_TOKENS = 128  # of one reasoning step: a line of a worked solution has 10 to 60
-
-Prompter = Callable[[Problem], tuple[Message, ...]]
-
-
-@dataclass
-class _Shared:
-    """What a handle and its children have in common."""
-
-    purse: Purse
-    verifier: Verifier | None
-    sampling: Sampling
-    prompt: Prompter
-    watch: Watcher | None
-    begun: float = field(default_factory=time.monotonic)
-    drawn: int = 0  # candidates so far: names them
-    next_index: Counter[str] = field(default_factory=Counter)
-    given: dict[str, deque[tuple[str, Draw]]] = field(default_factory=dict)  # probed, for whoever samples next
-    longest: dict[str, int] = field(default_factory=dict)  # tokens of the longest draw so far, by family
-    short: bool = False  # it was said that not all attempts fitted
-    judges: dict[str, Verifier] = field(default_factory=dict)
-    scores: dict[tuple[int, str, str], Score] = field(default_factory=dict)  # by verifier, candidate and text
-    failed: list[Completion] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+T = TypeVar("T")
 
 
 class Compute:
@@ -105,71 +92,83 @@ class Compute:
         _check_measurable(budget, model)
         if prompt is None:
             from nlrl.tasks.prompts import messages_for as prompt
-        self._shared = _Shared(Purse(model, bank or Bank()), verifier, over(DEFAULT_SAMPLING, sampling), prompt, watch)
-        self.ledger = Ledger(budget)
+        self.session = Session(Purse(model, bank or Bank()), verifier, prompt, watch)
+        self.defaults = over(DEFAULT_SAMPLING, sampling)
+        deadline = None if budget.seconds is None else self.session.begun + budget.seconds
+        self.ledger = Ledger(budget, deadline=deadline)
         self.candidates: list[Candidate] = []
         self.stopped: Stopped | None = None
         self.path_tokens = 0
-        self._deadline = None if budget.seconds is None else self._shared.begun + budget.seconds
+        self._account: Ledger | None = None  # whose account the answer shows, if not this handle's own
 
     @property
     def model(self) -> Model:
         """The model behind this handle."""
-        return self._shared.purse.model
+        return self.session.purse.model
 
     @property
     def remaining(self) -> Budget:
         """What may still be spent."""
-        return replace(self.ledger.remaining, seconds=self._seconds_left())
-
-    def _seconds_left(self) -> float | None:
-        return None if self._deadline is None else max(self._deadline - time.monotonic(), 0.0)
+        return self.ledger.remaining
 
     @property
     def failed(self) -> Sequence[Completion]:
         """Draws that failed; never candidates, never lost from the count."""
-        return self._shared.failed
+        return self.session.failed
 
     @property
     def notes(self) -> Sequence[str]:
         """What people should know about this solve."""
-        return self._shared.notes
+        return self.session.notes
 
     def prompt(self, problem: Problem) -> tuple[Message, ...]:
         """The chat messages a plain attempt at the problem starts from."""
-        return self._shared.prompt(problem)
+        return self.session.prompt(problem)
 
     def verifier(self, name: str = "default") -> Verifier:
         """The verifier registered under a name; "default" is this handle's own, or else "auto"."""
-        if name == "default" and self._shared.verifier is not None:
-            return self._shared.verifier
-        return self._shared.judges.setdefault(name, get_verifier("auto" if name == "default" else name))
+        if name == "default" and self.session.verifier is not None:
+            return self.session.verifier
+        return self.session.judges.setdefault(name, get_verifier("auto" if name == "default" else name))
 
     def note(self, text: str) -> None:
         """Add a note to the answer, once."""
-        if text not in self._shared.notes:
-            self._shared.notes.append(text)
+        if text not in self.session.notes:
+            self.session.notes.append(text)
 
-    def adopt(self, sampling: Sampling) -> None:
-        """Make `sampling` the default of every draw from here on, over what was set before."""
-        self._shared.sampling = over(self._shared.sampling, sampling)
+    def stop(self, reason: Stopped) -> None:
+        """Keep the first reason why no more was drawn."""
+        self.stopped = self.stopped or reason
 
-    def narrow(self, *, tokens: int) -> None:
-        """Lower the budget to `tokens` in all, what is spent included; a limit that is lower already stays."""
-        limit = self.ledger.budget.tokens
-        self.ledger.budget = replace(self.ledger.budget, tokens=tokens if limit is None else min(limit, tokens))
+    def request(
+        self,
+        problem: Problem,
+        n: int = 1,
+        *,
+        messages: tuple[Message, ...] | None = None,
+        prefill: str = "",
+        sampling: Sampling | None = None,
+    ) -> Request:
+        """The request for n attempts, with the defaults of this handle and a bound on their length."""
+        messages = self.prompt(problem) if messages is None else messages
+        return with_max_tokens(Request(messages, over(self.defaults, sampling), n, prefill=prefill))
+
+    async def bound(
+        self, problem: Problem, n: int = 1, *, prefill: str = "", sampling: Sampling | None = None
+    ) -> Spend:
+        """The most that the next n attempts may cost: what `sample` reserves for them."""
+        request = self.request(problem, n, prefill=prefill, sampling=sampling)
+        request = replace(request, first_index=self.session.next_index[Purse.key(self.model, request, problem)])
+        return (await self.session.purse.bound(self.model, request, problem))(n, longest(request))
 
     # --- attempts
 
     async def probe(self, problem: Problem, n: int) -> list[Candidate]:
         """The first n attempts, charged as a probe. Whoever samples the same way next gets them as its own first
         ones, without paying again: knowing how hard a problem is costs only what was not needed for solving it."""
-        request = with_max_tokens(Request(self.prompt(problem), self._shared.sampling))
-        key = Purse.key(self.model, request, problem)
-        given = self._shared.given.setdefault(key, deque())
-        wave = self._waves(problem, n, n, None, "", (), Phase.PROBE, None, given)
-        async with aclosing(wave) as waves:
-            return [attempt async for attempt in waves]
+        request = self.request(problem, n)
+        keep = self.session.probed.setdefault(Purse.key(self.model, request, problem), deque())
+        return await _all(self._attempts(Order(problem, request, n, Phase.PROBE), keep=keep))
 
     async def sample(
         self,
@@ -183,16 +182,8 @@ class Compute:
         sampling: Sampling | None = None,
     ) -> list[Candidate]:
         """n attempts at once; fewer where the budget ends or draws fail. One prompt evaluation is shared."""
-        wave = self._waves(problem, n, n, messages, prefill, parents, phase, sampling)
-        async with aclosing(wave) as waves:
-            return [attempt async for attempt in waves]
-
-    async def bound(self, problem: Problem, n: int = 1) -> Spend:
-        """The most that the next n attempts may cost: what `sample` reserves for them."""
-        request = with_max_tokens(Request(self.prompt(problem), self._shared.sampling, n))
-        first = self._shared.next_index[Purse.key(self.model, request, problem)]
-        request = replace(request, first_index=first)
-        return (await self._shared.purse.bound(self.model, request, problem))(n, longest(request))
+        request = self.request(problem, n, messages=messages, prefill=prefill, sampling=sampling)
+        return await _all(self._attempts(Order(problem, request, n, phase), parents))
 
     @asynccontextmanager
     async def sampling(
@@ -210,11 +201,9 @@ class Compute:
         The order is that of the draws and not of their ends, so that what a strategy concludes does not depend on
         timing, and does not favour short attempts.
         """
-        attempts = self._waves(problem, n, wave, messages, "", (), phase, sampling)
-        try:
+        request = self.request(problem, n, messages=messages, sampling=sampling)
+        async with aclosing(self._attempts(Order(problem, request, wave, phase))) as attempts:
             yield attempts
-        finally:
-            await attempts.aclose()
 
     def traces(
         self,
@@ -242,7 +231,7 @@ class Compute:
 
     async def extend(self, problem: Problem, candidate: Candidate, *, tokens: int) -> Candidate:
         """Continue a partial attempt by at most `tokens`. Needs a model that can prefill. Raises BudgetExhausted."""
-        return await proceed(self, problem, candidate, candidate.text, Sampling(max_tokens=tokens))
+        return await growth.extend(self, problem, candidate, tokens)
 
     async def branch(
         self,
@@ -261,12 +250,12 @@ class Compute:
         far, shorter lists where the budget ends or draws fail. `finish` LENGTH is a text that may be continued; one
         that has stated its answer, or had nothing more to say, is over. Needs a model that can prefill.
         """
-        return await branch(self, problem, stems, n, stop, tokens, sampling, phase)
+        step = growth.step_sampling(stop, tokens, sampling)
+        return await growth.branch(self, problem, stems, n, stop, step, phase)
 
     async def force(self, problem: Problem, candidate: Candidate, *, tokens: int = 32) -> Candidate:
         """Close the thinking and demand an answer now. Needs a model that can prefill. Raises BudgetExhausted."""
-        prefill = f"{candidate.text.rstrip()}\n\n{ANSWER_PHRASE}"
-        return await proceed(self, problem, candidate, prefill, Sampling(max_tokens=tokens, stop=("\n",)))
+        return await growth.force(self, problem, candidate, tokens)
 
     async def ask(
         self,
@@ -278,33 +267,25 @@ class Compute:
     ) -> Completion:
         """One completion that is not an attempt: a critique, a plan. Raises BudgetExhausted, ModelError."""
         start = self.path_tokens
-        async with aclosing(drawing(self, problem, 1, 1, messages, "", phase, sampling)) as draws:
-            async for _, draw in draws:
-                self.path_tokens = max(self.path_tokens, start + draw.completion.completion_tokens)
-                return draw.completion
+        request = with_max_tokens(Request(messages, over(self.defaults, sampling)))
+        for _, draw in await _all(self.draws(Order(problem, request, 1, phase))):
+            self.path_tokens = max(self.path_tokens, start + draw.completion.completion_tokens)
+            return draw.completion
         if self.stopped:
             raise BudgetExhausted(self.stopped)
         failure = self.failed[-1].error if self.failed else "no draw"
         raise ModelError(f"{self.model.name} gave no text: {failure}")
 
-    async def _waves(
-        self,
-        problem: Problem,
-        n: int,
-        wave: int,
-        messages: tuple[Message, ...] | None,
-        prefill: str,
-        parents: Sequence[Candidate],
-        phase: Phase,
-        sampling: Sampling | None,
-        keep: deque[tuple[str, Draw]] | None = None,
+    async def _attempts(
+        self, order: Order, parents: Sequence[Candidate] = (), keep: deque[tuple[str, Draw]] | None = None
     ) -> AsyncGenerator[Candidate, None]:
-        prompt = messages if messages is not None else self.prompt(problem)
+        """Draws, each read as a candidate. A probe keeps them for whoever samples next."""
+        assert order.problem is not None
         origin = max([0, *(p.path_tokens for p in parents)]) if parents else self.path_tokens
-        shared_ids = {c.id: c for c in self.candidates} if self._shared.given and keep is None else {}
-        async with aclosing(drawing(self, problem, n, wave, prompt, prefill, phase, sampling)) as draws:
+        known = {c.id: c for c in self.candidates} if self.session.probed and keep is None else {}
+        async with aclosing(self.draws(order)) as draws:
             async for name, draw in draws:
-                if (probed := shared_ids.get(name)) is not None:
+                if (probed := known.get(name)) is not None:
                     yield probed
                     continue
                 if keep is not None:
@@ -313,7 +294,7 @@ class Compute:
                 attempt = Candidate(
                     id=name,
                     completion=c,
-                    answer=draw.answer if draw.answer is not None else extract_answer(c.text, problem).answer,
+                    answer=draw.answer if draw.answer is not None else extract_answer(c.text, order.problem).answer,
                     parents=tuple(p.id for p in parents),
                     path_tokens=origin + c.completion_tokens,
                     probes=draw.probes,
@@ -322,10 +303,92 @@ class Compute:
                 self.path_tokens = max(self.path_tokens, attempt.path_tokens)
                 yield attempt
 
-    def _stop(self, reason: Stopped) -> None:
-        self.stopped = self.stopped or reason
+    async def draws(self, order: Order) -> AsyncGenerator[tuple[str, Draw], None]:
+        """Good draws with their names, in order, in waves that fit the budget. Stops this handle when it ends before
+        all are there."""
+        session, problem, request = self.session, order.problem, order.request
+        left, ended = request.n, 0
+        family = Purse.key(self.model, request, problem)
+        probed = session.probed.get(family) if order.phase is not Phase.PROBE else None
+        while probed and left > 0:
+            left, ended = left - 1, ended + 1
+            yield probed.popleft()
+        while left > 0:
+            wave = replace(request, n=min(left, order.wave), first_index=session.next_index[family])
+            fitting = await self._fit(wave, problem, family)
+            if fitting is None:
+                self._note_shortage(request.n - left, request)
+                return
+            call, hold = fitting
+            # cutting a first attempt short makes it another sample
+            key = family if call.sampling is wave.sampling else Purse.key(self.model, call, problem)
+            call = replace(call, first_index=session.indices(key, call.n))
+            names = session.names(call.n)
+            left -= call.n
+            flow = session.purse.wave(
+                call, ledger=self.ledger, phase=order.phase, hold=hold, problem=problem, key=key,
+                on_delta=session.watcher(names),
+            )  # fmt: skip
+            try:
+                async with aclosing(flow) as drawn:
+                    async for offset, draw in drawn:
+                        if draw.completion.ok:
+                            tokens = draw.completion.completion_tokens
+                            session.longest[family] = max(session.longest.get(family, 0), tokens)
+                            ended += 1
+                            yield names[offset], draw
+                        else:
+                            session.failed.append(draw.completion)
+            except TimeoutError:
+                self.stop(Stopped.SECONDS)
+                self._note_shortage(ended, request)
+                return
+
+    async def _fit(self, wave: Request, problem: Problem | None, family: str) -> tuple[Request, Hold] | None:
+        """The request with as many draws as fit now, and their reservation.
+
+        While others hold reservations that may give something back, it waits; None when nothing will ever fit. A first
+        attempt cut to what a small budget holds is worth more than none.
+        """
+        while True:
+            if self.ledger.seconds_left == 0:
+                self.stop(Stopped.SECONDS)
+                return None
+            bound = await self.session.purse.bound(self.model, wave, problem)
+            # from here to the reservation nothing may await: two askers must not see the same free tokens
+            most = longest(wave)
+            size = largest(wave.n, lambda k, bound=bound, most=most: self.ledger.blocker(bound(k, most)) is None)
+            if size:
+                return replace(wave, n=size), self.ledger.reserve(bound(size, most))
+            if self.ledger.in_flight:
+                await self.ledger.freed()
+                continue
+            reason = self.ledger.blocker(bound(1, most)) or Stopped.TOKENS
+            first = not self.candidates
+            seen = 0 if first else self.session.longest.get(family)
+            cut = None
+            if reason is Stopped.TOKENS and seen is not None:
+                cut = cut_short(wave, bound, self.remaining.tokens or 0, seen)
+            if cut is None:
+                self.stop(reason)
+                return None
+            if first:
+                room = longest(cut)
+                self.note(f"The budget holds only {room} completion tokens; the attempt was cut to that.")
+            wave = cut
+
+    def _note_shortage(self, drawn: int, request: Request) -> None:
+        """Say, once for a solve, that fewer attempts were made than asked for; of a step of one nothing is said."""
+        if request.n > 1 and not request.prefill and not self.session.short:
+            self.session.short = True
+            reason = "ended within the time" if self.stopped is Stopped.SECONDS else "fitted the budget"
+            self.note(f"{drawn} of {request.n} attempts {reason}.")
 
     # --- scores
+
+    def metered(self, model: Model | None = None) -> MeteredModel:
+        """A model (this handle's, if not given) whose calls are charged here, as verifying."""
+        return MeteredModel(self.session.purse, self.ledger, model or self.model)
 
     async def score(
         self, problem: Problem, candidates: Sequence[Candidate], verifier: Verifier | None = None
@@ -334,7 +397,41 @@ class Compute:
 
         Raises VerifierError if the verifier breaks its contract (wrong number of scores).
         """
-        return await score(self, problem, candidates, verifier or self.verifier())
+        asked = verifier = verifier or self.verifier()
+        judged = self.session.judged
+        known = {c.id: s for c in candidates if (s := judged.get((id(asked), c.id, c.text)))}
+        if known:  # a judgement is bought once
+            fresh = iter(await self.score(problem, [c for c in candidates if c.id not in known], asked))
+            return [replace(c, score=known[c.id]) if c.id in known else next(fresh) for c in candidates]
+        if not candidates:
+            return []
+        if isinstance(verifier, SpendingVerifier):
+            verifier = verifier.metered(self.metered)
+        try:
+            async with asyncio.timeout(self.ledger.seconds_left), priced(verifier, self.ledger, problem, candidates):
+                scores = await verifier.score(problem, candidates)
+        except TimeoutError:
+            self.stop(Stopped.SECONDS)
+            scores = [Score(0.5, Verdict.TIMEOUT, reason="the time budget ended")] * len(candidates)
+        except BudgetExhausted as spent:
+            self.stop(Stopped(spent.reason))
+            scores = [Score(0.5, Verdict.ABSTAIN, reason=str(spent))] * len(candidates)
+        except VerifierError:
+            raise
+        except NlrlError as failure:
+            self.note(f"The verifier failed and abstains: {failure}")
+            scores = [Score(0.5, Verdict.ABSTAIN, reason=str(failure))] * len(candidates)
+        if len(scores) != len(candidates):
+            raise VerifierError(
+                f"{type(verifier).__name__} gave {len(scores)} scores for {len(candidates)} candidates; "
+                "it must give one each, in order."
+            )
+        scored = [replace(c, score=s) for c, s in zip(candidates, scores, strict=True)]
+        if self.session.probed:  # after a probe: the strategy may ask for the same judgements
+            judged.update({(id(asked), c.id, c.text): s for c, s in zip(candidates, scores, strict=True)})
+        by_id = {c.id: c for c in scored}
+        self.candidates[:] = [by_id.get(c.id, c) for c in self.candidates]
+        return scored
 
     # --- children
 
@@ -344,18 +441,32 @@ class Compute:
 
         Children started side by side in a TaskGroup begin at the same point of the critical path.
         """
-        child = object.__new__(Compute)
-        child._shared = self._shared
-        child.ledger = Ledger(budget or Budget(), parent=self.ledger)
-        child.candidates, child.stopped, child.path_tokens = [], None, self.path_tokens
-        limit = budget.seconds if budget else None
-        ends = [d for d in (self._deadline, None if limit is None else time.monotonic() + limit) if d is not None]
-        child._deadline = min(ends, default=None)
+        child = self._child(budget or Budget())
         try:
             yield child
         finally:
             self.candidates.extend(child.candidates)
             self.path_tokens = max(self.path_tokens, child.path_tokens)
+
+    @asynccontextmanager
+    async def within(self, budget: Budget | None = None, *, sampling: Sampling | None = None) -> AsyncIterator[Compute]:
+        """This handle under further limits, and with other defaults: what is drawn there is drawn here, and an answer
+        made there tells all that was spent here."""
+        child = self._child(budget or Budget())
+        child.defaults = over(self.defaults, sampling)
+        child.candidates = self.candidates
+        child._account = self._account or self.ledger
+        try:
+            yield child
+        finally:
+            self.path_tokens = max(self.path_tokens, child.path_tokens)
+            self.stopped = self.stopped or child.stopped
+
+    def _child(self, budget: Budget) -> Compute:
+        child = object.__new__(Compute)
+        child.session, child.defaults, child.ledger = self.session, self.defaults, self.ledger.child(budget)
+        child.candidates, child.stopped, child.path_tokens, child._account = [], None, self.path_tokens, None
+        return child
 
     # --- the end
 
@@ -372,20 +483,25 @@ class Compute:
         if self.failed:
             kinds = Counter((c.error or "").split(":")[0] for c in self.failed)
             named = ", ".join(f"{n} x {kind}" for kind, n in kinds.most_common())
-            notes.append(f"{len(self.failed)} of {self._shared.drawn} draws failed ({named}).")
+            notes.append(f"{len(self.failed)} of {self.session.drawn} draws failed ({named}).")
         if chosen is None and self.failed:
             stopped = Stopped.FAILED
-        usage = self.ledger.usage(critical_path_tokens=self.path_tokens, seconds=time.monotonic() - self._shared.begun)
+        account = self._account or self.ledger
         return Answer(
             value=value if value is not None else (chosen.answer if chosen else None),
             text=chosen.text if chosen else "",
             confidence=confidence,
             candidates=tuple(self.candidates),
             chosen=chosen.id if chosen else None,
-            usage=usage,
+            usage=account.usage(critical_path_tokens=self.path_tokens, seconds=monotonic() - self.session.begun),
             stopped=self.stopped or stopped,
             notes=tuple(notes),
         )
+
+
+async def _all(wave: AsyncGenerator[T, None]) -> list[T]:
+    async with aclosing(wave) as items:
+        return [item async for item in items]
 
 
 def _check_measurable(budget: Budget, model: Model) -> None:

@@ -5,8 +5,8 @@
     ledger.settle(hold, Phase.SAMPLE, Spend(calls=4, prompt_tokens=60, completion_tokens=412))
     ledger.remaining.tokens == 528
 
-A child ledger (`spawn`) has a slice of its own and charges its parent too, so a budget holds over any number of
-children in flight. Not thread-safe: one solve lives in one event loop.
+A child (`child`) has a slice of its own and charges its parent too, so a budget holds over any number of children in
+flight. Not thread-safe: one solve lives in one event loop.
 
 Two accounts are kept. `usage` is what the answer costs: a sample that is served from the bank is charged as if it
 had just been drawn, so an interrupted and resumed run has the same ledger as a straight one. `paid` is what this
@@ -16,6 +16,7 @@ process really generated, which is what a server counts.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -40,10 +41,14 @@ class Hold:
 
 @dataclass
 class Ledger:
-    """What was spent and what is reserved under one budget. `on_spend` is called after every settlement."""
+    """What was spent and what is reserved under one budget. `on_spend` is called after every settlement.
+
+    deadline  by `time.monotonic`, when the budget's seconds end; None for no end
+    """
 
     budget: Budget = field(default_factory=Budget)
     parent: Ledger | None = None
+    deadline: float | None = None
     on_spend: Callable[[Phase, Spend], None] | None = None
     phases: dict[Phase, Spend] = field(default_factory=dict)
     paid: Spend = NOTHING
@@ -52,6 +57,17 @@ class Ledger:
     _held: Spend = NOTHING  # the sum of the open reservations
     _open: int = 0  # their number
     _waiters: deque[asyncio.Future[None]] = field(default_factory=deque)
+
+    def child(self, budget: Budget) -> Ledger:
+        """A ledger under this one with limits of its own; its seconds begin now."""
+        own = None if budget.seconds is None else time.monotonic() + budget.seconds
+        ends = [end for end in (self.deadline, own) if end is not None]
+        return Ledger(budget, parent=self, deadline=min(ends, default=None))
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the deadline; None where there is none."""
+        return None if self.deadline is None else max(self.deadline - time.monotonic(), 0.0)
 
     @property
     def in_flight(self) -> bool:
@@ -139,9 +155,9 @@ class Ledger:
 
     @property
     def remaining(self) -> Budget:
-        """What may still be reserved; None where there is no limit. Seconds are the handle's business."""
+        """What may still be reserved, and the seconds that are left; None where there is no limit."""
         held = self.total + self._held
-        left = {}
+        left: dict[str, float | None] = {"seconds": self.seconds_left}
         for name, (_, amount) in _LIMITS.items():
             limit = getattr(self.budget, name)
             left[name] = None if limit is None else max(limit - amount(held), 0)
@@ -150,4 +166,4 @@ class Ledger:
                 above, here = getattr(self.parent.remaining, f.name), left.get(f.name)
                 if above is not None:
                     left[f.name] = above if here is None else min(above, here)
-        return Budget(**left)
+        return Budget(**left)  # type: ignore[arg-type]  # tokens and calls are whole: they come out of whole ones

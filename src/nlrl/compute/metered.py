@@ -1,15 +1,28 @@
-"""A model whose calls are charged: what judges, reward models and language operators are given."""
+"""What judges, reward models and language operators spend: a model whose calls are charged, a price that is."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 from nlrl.compute.bill import longest, with_max_tokens
 from nlrl.compute.ledger import Ledger
 from nlrl.compute.purse import Purse
-from nlrl.core import BudgetExhausted, Capabilities, Completion, Delta, Message, Model, Phase, Request
+from nlrl.core import (
+    BudgetExhausted,
+    Candidate,
+    Capabilities,
+    Completion,
+    Delta,
+    Message,
+    Model,
+    Phase,
+    PricedVerifier,
+    Problem,
+    Request,
+    Verifier,
+)
 
 
 @dataclass(eq=False)
@@ -59,3 +72,24 @@ class MeteredModel:
 
     async def aclose(self) -> None:
         """Nothing: the model behind it belongs to its owner."""
+
+
+@asynccontextmanager
+async def priced(
+    verifier: Verifier, ledger: Ledger, problem: Problem, candidates: Sequence[Candidate]
+) -> AsyncIterator[None]:
+    """Reserve what a reward model of its own will cost, and charge it. Raises BudgetExhausted."""
+    if not isinstance(verifier, PricedVerifier):
+        yield
+        return
+    bound = await verifier.price(problem, candidates)
+    while reason := ledger.blocker(bound):
+        if not ledger.in_flight:
+            raise BudgetExhausted(reason)
+        await ledger.freed()
+    hold = ledger.reserve(bound)
+    try:
+        yield
+    finally:
+        told = getattr(verifier, "spent", None)  # what a server reported, where the bound was not exact
+        ledger.settle(hold, Phase.VERIFY, (told and told(problem, candidates)) or bound)

@@ -103,15 +103,16 @@ class Purse:
         model: Model | None = None,
         problem: Problem | None = None,
         key: str | None = None,
-        until: float | None = None,
         on_delta: Callable[[Delta], None] | None = None,
     ) -> AsyncGenerator[tuple[int, Draw], None]:
         """`request.n` draws in index order; closing early cancels the rest. Settles `hold` in any case.
 
-        key    of the request, where it is known already
-        until  by `time.monotonic`: then what is not there is cancelled, what had ended behind it still comes, and at
-               last TimeoutError is raised
+        key  of the request, where it is known already
+
+        At the ledger's deadline what is not there is cancelled, what had ended behind it still comes, and at last
+        TimeoutError is raised.
         """
+        until = ledger.deadline
         model = model or self.model
         key = key or self.key(model, request, problem)
         indices = range(request.first_index, request.first_index + request.n)

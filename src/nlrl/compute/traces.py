@@ -182,7 +182,7 @@ class Watch:
         compute = self._compute
         compute.path_tokens = max(compute.path_tokens, self._origin + self.clock)
         if self._short is not None:
-            compute._stop(self._short)
+            compute.stop(self._short)
 
 
 def read_answer(text: str, problem: Problem) -> str | None:

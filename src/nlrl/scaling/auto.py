@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec.structs import replace as replace_struct
 
 from nlrl.compute import Compute
-from nlrl.core import Answer, Candidate, Problem, Sampling, Stopped, UserError, Verifier
+from nlrl.core import Answer, Budget, Candidate, Problem, Sampling, Stopped, UserError, Verifier
 from nlrl.rewards.equivalence import default_equivalence
 from nlrl.scaling.built_in import ASSUMED, lengths_of, strategy_for
 from nlrl.scaling.difficulty import place, probe_features
@@ -70,6 +70,15 @@ async def follow(
     samples  attempts in all, those of the probe included, beside what the budget says; where a policy was calibrated,
              the best of its options that makes no more. Without a calibration a limit of calls is one of samples
     """
+    probes = (plan.probe and known is None) or (plan.assumed and compute.remaining.tokens is not None)
+    sampling = _read_by(plan.verifier, problem, compute) if probes else None
+    async with compute.within(sampling=sampling) as handle:
+        return await _followed(plan, problem, handle, price, known, samples)
+
+
+async def _followed(
+    plan: Policy, problem: Problem, compute: Compute, price: float, known: float | None, samples: int | None
+) -> Answer:
     cap = compute.remaining.tokens
     if samples is None and plan.assumed and (calls := compute.remaining.calls) is not None:
         samples = max(calls, 1)
@@ -95,9 +104,10 @@ async def follow(
     if plan.borders and (seen or known is not None):
         how = "Predicted" if known is None else "Given"
         compute.note(f"{how} pass@1 {chance:.2f}, bin {bin_at + 1} of {len(plan.bins)}: {option.strategy}.")
-    if option.cap is not None:
-        compute.narrow(tokens=option.cap)
-    answer = await get_strategy(option.strategy)(problem, compute)
+    spent = compute.ledger.total.tokens
+    limit = Budget() if option.cap is None else Budget(tokens=max(option.cap - spent, 0))
+    async with compute.within(limit) as inner:
+        answer = await get_strategy(option.strategy)(problem, inner)
     as_measured = fits and (seen == plan.probe or known is not None)
     as_measured &= option.cap is not None or answer.stopped in (Stopped.DONE, Stopped.SETTLED, Stopped.NO_GAIN)
     if plan.confidence is None or answer.value is None or not as_measured:
@@ -139,6 +149,12 @@ def within(plan: Policy, bin_at: int, samples: int | None) -> Policy:
     return replace_struct(plan, bins=tuple(bins))
 
 
+def _read_by(verifier: str, problem: Problem, compute: Compute) -> Sampling | None:
+    """What draws must report for the probe's verifier to read; what follows must then sample in the same way."""
+    reads = compute.model.can.logprobs and _reads_certainty(compute.verifier(verifier), problem)
+    return Sampling(logprobs=ALTERNATIVES) if reads else None
+
+
 def _reads_certainty(judge: Verifier, problem: Problem) -> bool:
     """Whether nothing but the model's own certainty says which attempt is good."""
     needs = getattr(judge, "needs_logprobs", False)
@@ -148,8 +164,6 @@ def _reads_certainty(judge: Verifier, problem: Problem) -> bool:
 async def probe(n: int, verifier: str, problem: Problem, compute: Compute) -> tuple[tuple[float, ...], int]:
     """The features of the first n attempts, from which the next strategy then starts, and how many there were."""
     judge = compute.verifier(verifier)
-    if compute.model.can.logprobs and _reads_certainty(judge, problem):
-        compute.adopt(Sampling(logprobs=ALTERNATIVES))  # for all that follows, so that it samples in the same way
     attempts: list[Candidate] = await compute.probe(problem, n)
     scored = await compute.score(problem, attempts, judge)
     labels = await default_equivalence().classes([c.answer for c in scored], problem=problem)

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from nlrl.compute import Compute, Draw
-from nlrl.compute._drawing import _largest, over
 from nlrl.compute.bank import Cancelled
-from nlrl.compute.bill import bill, longest, price, with_max_tokens
+from nlrl.compute.bill import bill, largest, longest, price, with_max_tokens
+from nlrl.compute.session import over
 from nlrl.core import (
     Capabilities,
     Completion,
@@ -95,7 +95,7 @@ def test_the_most_draws_that_fit(n, most):
         asked.append(k)
         return k <= most
 
-    assert _largest(n, fits) == min(n, most)
+    assert largest(n, fits) == min(n, most)
     assert len(asked) <= 9 and all(1 <= k <= n for k in asked)
 
 

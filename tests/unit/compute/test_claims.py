@@ -218,7 +218,7 @@ def test_what_the_bank_holds_wins_and_the_other_is_charged_as_lost(banks: tuple[
 
 
 def _asked(compute: Compute, problem: Problem) -> Request:
-    return Request(compute.prompt(problem), compute._shared.sampling)
+    return Request(compute.prompt(problem), compute.defaults)
 
 
 def test_waiting_for_another_process_ends_at_the_deadline(banks: tuple[Bank, Bank], path: Path) -> None:

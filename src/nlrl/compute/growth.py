@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nlrl.compute._drawing import over
+from nlrl.compute.session import over
 from nlrl.core import (
     ANSWER_PHRASE,
     BudgetExhausted,
@@ -17,7 +17,6 @@ from nlrl.core import (
     Phase,
     Problem,
     PromptTooLong,
-    Request,
     Sampling,
     Spend,
     Stopped,
@@ -28,19 +27,22 @@ if TYPE_CHECKING:
     from nlrl.compute.handle import Compute
 
 
+def step_sampling(stop: str, tokens: int, sampling: Sampling | None) -> Sampling:
+    """One step: it ends with `stop`, after `tokens`, or with the answer."""
+    return over(Sampling(max_tokens=tokens, stop=(stop,), stop_after=ANSWER_PHRASE), sampling)
+
+
 async def branch(
     compute: Compute,
     problem: Problem,
     stems: Sequence[Candidate | None],
     n: int,
     stop: str,
-    tokens: int,
-    sampling: Sampling | None,
+    step: Sampling,
     phase: Phase,
 ) -> list[list[Candidate]]:
     """See `Compute.branch`."""
     _check_prefill(compute)
-    step = over(Sampling(max_tokens=tokens, stop=(stop,), stop_after=ANSWER_PHRASE), sampling)
 
     async def grow(stem: Candidate | None) -> list[Candidate]:
         text, parents = (stem.text, [stem]) if stem else ("", [])
@@ -53,11 +55,7 @@ async def branch(
             return []
         return [_replaced(compute, piece, _grown(stem, piece, stop, problem)) for piece in drawn]
 
-    prompt = compute.prompt(problem)
-    bounds = []
-    for stem in stems:
-        request = Request(prompt, over(compute._shared.sampling, step), n, prefill=stem.text if stem else "")
-        bounds.append((await compute._shared.purse.bound(compute.model, request, problem))(n, tokens))
+    bounds = [await compute.bound(problem, n, prefill=stem.text if stem else "", sampling=step) for stem in stems]
     if compute.ledger.blocker(sum(bounds, Spend())) is None:
         async with asyncio.TaskGroup() as group:
             growing = [group.create_task(grow(stem)) for stem in stems]
@@ -67,7 +65,18 @@ async def branch(
     return [await grow(stem) for stem in stems]
 
 
-async def proceed(
+async def extend(compute: Compute, problem: Problem, candidate: Candidate, tokens: int) -> Candidate:
+    """See `Compute.extend`."""
+    return await _proceed(compute, problem, candidate, candidate.text, Sampling(max_tokens=tokens))
+
+
+async def force(compute: Compute, problem: Problem, candidate: Candidate, tokens: int) -> Candidate:
+    """See `Compute.force`."""
+    prefill = f"{candidate.text.rstrip()}\n\n{ANSWER_PHRASE}"
+    return await _proceed(compute, problem, candidate, prefill, Sampling(max_tokens=tokens, stop=("\n",)))
+
+
+async def _proceed(
     compute: Compute, problem: Problem, candidate: Candidate, prefill: str, sampling: Sampling
 ) -> Candidate:
     """The candidate with `prefill` in place of its text, continued once. Raises BudgetExhausted, ModelError."""
