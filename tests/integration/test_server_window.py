@@ -6,6 +6,7 @@ import functools
 import json
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -137,6 +138,22 @@ def test_texts_are_kept_as_far_as_was_said(texts: Texts, tmp_path: Path) -> None
     with running(texts, path) as url:  # another day
         assert one(url, id)["completion_tokens"] == told["completion_tokens"]
         assert (one(url, id)["question"] is not None) is (texts == "keep")
+
+
+def test_a_file_that_another_process_holds_stops_no_answer_and_loses_no_record(tmp_path: Path) -> None:
+    """As when it is written anew, after an erasure."""
+    path = tmp_path / "requests.sqlite"
+    with running("keep", path) as url:
+        ask(url, "up")
+        holding = sqlite3.connect(path, isolation_level=None)
+        holding.execute("BEGIN IMMEDIATE")
+        ids = [ask(url, "up").headers["x-request-id"] for _ in range(3)]
+        holding.execute("ROLLBACK")
+        with Records(path) as beside:
+            end = time.monotonic() + 10
+            while beside.missing(ids) and time.monotonic() < end:
+                time.sleep(0.05)
+            assert beside.missing(ids) == set()
 
 
 def test_what_is_erased_while_the_server_runs_is_gone_and_does_not_come_back(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from nlrl.cli.app import run
 from nlrl.compute import Bank
 from nlrl.server import KeyStore
 from nlrl.server.erasure import Who, erase
+from nlrl.server.erasure.words import Words
 from nlrl.server.labels import panel_lines
 from nlrl.server.origin import origin_text, read_origin
 from nlrl.server.records import Attempt, Record, Records
@@ -174,6 +175,32 @@ def test_a_request_at_work_is_not_kept_when_it_ends_and_others_lose_nothing(tmp_
         assert report.left == {} and server.missing(written) == set()
         assert [r.id for r in server.each(user="ann")] == ["req_new"]
     assert held(tmp_path, "Zebulona") == []
+
+
+def test_thousands_of_questions_are_found_as_a_few_are() -> None:
+    words, few = Words(Who(user="ann")), Words(Who(user="ann"))
+    for n in range(5000):
+        words.learn_question(f"Number {n} of {n * n}: {LONG}?")
+    few.learn_question(f"Number 77 of 5929: {LONG}?")
+    for known in (words, few):
+        known.spare(f"Number 77 of 5929: {LONG}? And Quentin's number?")
+        assert known.in_text(f"Question: Number 77 of 5929:\n  {LONG}?\nSolution: 1")
+        assert not known.in_text(f"Question: Number 77 of 5929:\n  {LONG}? And Quentin's number?")
+        assert not known.in_text(f"Question: Number 5077 of 1: {LONG}?") and not known.in_text("")
+    assert words.in_text(f"(Number 4999 of 24990001: {LONG}?)") and not few.in_text(f"Number 4999 of 24990001: {LONG}?")
+
+
+def test_a_file_of_somebodys_own_is_named_and_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Records(tmp_path / "requests.sqlite") as records:
+        put(records, "req_1", "ann", f"{LONG}, asks Zebulona?")
+    (tmp_path / "notes.txt").write_text(f"To do: {LONG}, asks Zebulona?\n")
+    (tmp_path / "damaged.sqlite").write_bytes(b"SQLite format 3\0" + b"?" * 500 + f"{LONG}, asks Zebulona?".encode())
+    (tmp_path / "policy.jsonl.new").write_text(json.dumps(f"{LONG}, asks Zebulona?")[:-9])
+    erasing = ["data", "erase", "--user", "ann", "--yes", "--records", str(tmp_path / "requests.sqlite")]
+    assert run([*erasing, "--in", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert "notes.txt" in said and "damaged.sqlite" in said and "policy.jsonl.new" not in said
+    assert sorted(held(tmp_path, "Zebulona")) == ["damaged.sqlite", "notes.txt"]
 
 
 def test_a_run_that_is_going_on_is_not_touched_and_is_told(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import msgspec
 
 from nlrl.compute import panel_key
 from nlrl.core import Problem
-from nlrl.server.erasure.bytes_of import STILL_READ, held_in
+from nlrl.server.erasure.bytes_of import STILL_READ, has_table, held_in
 from nlrl.server.erasure.words import Words, collapse
 from nlrl.server.origin import read_origin
 from nlrl.server.sqlite_file import transaction
@@ -159,8 +159,7 @@ def _deleting(db: sqlite3.Connection) -> Iterator[None]:
 
 def is_bank(path: Path) -> bool:
     """Whether a SQLite file is a sample bank."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_BUSY_S)) as db:
-        return _has(db, "samples") and _has(db, "prompts") and _has(db, "problems")
+    return has_table(path, "samples", "prompts", "problems")
 
 
 def _has(db: sqlite3.Connection, table: str) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 from collections.abc import Container, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -60,11 +61,13 @@ class FolderSearch:
                 known = self._words.made(origin) is False
                 self._words.spare(question, whole=known)
                 if known:
+                    for said in _turns(line):  # "Please go on" is what both said, and stays the other's
+                        self._words.spare(said, whole=True)
                     self._words.problems.discard(problem)
 
     def drop(self, act: bool) -> None:
         """Delete what is theirs. Logs first, since pages and policies are made of them."""
-        files = [path for path in files_in(self._places) if not is_sqlite(path)]
+        files = [path for path in self._readable() if not is_sqlite(path)]
         for path in files:
             if path.suffix == ".jsonl":
                 self._log(path, act)
@@ -75,7 +78,9 @@ class FolderSearch:
     def still_there(self, traces: list[bytes], searched: Container[Path]) -> None:
         """Look for what is left, in the bytes of every file that was not `searched` otherwise."""
         for path in files_in(self._places):
-            if path not in searched and path not in self.left and held_in(path, traces):
+            if path in searched or path in self.left:
+                continue
+            if held_in(path, traces):
                 self.left[path] = "holds their words in a form that is not known here. Take them out, or delete it"
 
     # --- logs
@@ -215,8 +220,15 @@ class FolderSearch:
         for name in _PAGES:
             (folder / name).unlink(missing_ok=True)
 
-    def _lines_of_all(self) -> Iterator[dict[str, Any]]:
+    def _readable(self) -> Iterator[Path]:
         for path in files_in(self._places):
+            if os.access(path, os.R_OK):
+                yield path
+            else:
+                self.left[path] = "it may not be read, so nobody knows what it holds"
+
+    def _lines_of_all(self) -> Iterator[dict[str, Any]]:
+        for path in self._readable():
             if path.suffix == ".jsonl" and not _is_improvement(path):
                 with path.open("rb") as file:
                     yield from (line for raw in file if (line := _decoded(raw)) is not None)
@@ -229,6 +241,12 @@ def _about(line: dict[str, Any]) -> tuple[Origin | None, str, str]:
     problem = line["problem"] if isinstance(line.get("problem"), dict) else line
     id = problem.get("id", "") if problem is not line else ""
     return read_origin(str(problem.get("source") or "")), str(problem.get("question") or ""), str(id)
+
+
+def _turns(line: dict[str, Any]) -> list[str]:
+    """What a request that was handed out says its user said; a run's line tells the prompt, which quotes others."""
+    messages = line.get("messages") if "key" in line else None
+    return [str(m.get("content") or "") for m in messages or () if isinstance(m, dict) and m.get("role") == "user"]
 
 
 def _decoded(raw: bytes) -> dict[str, Any] | None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 
-from nlrl.server.erasure.bytes_of import STILL_READ, held_in
+from nlrl.server.erasure.bytes_of import STILL_READ, has_table, held_in
 from nlrl.server.erasure.words import Words
 from nlrl.server.records import Records
 
@@ -62,5 +61,4 @@ class RecordsSearch:
 
 def is_records(path: Path) -> bool:
     """Whether a SQLite file is a record file."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-        return db.execute("SELECT 1 FROM sqlite_master WHERE name = 'requests'").fetchone() is not None
+    return has_table(path, "requests")

@@ -21,6 +21,7 @@ from nlrl.server.origin import Origin
 from nlrl.server.records import Record
 
 _CHARS = 16  # of a phrase that is looked for inside of others
+_FEW = 100  # questions that are looked for one by one
 _CUT = 300  # characters after which a long phrase is believed: prompts and reports cut what they quote
 _TRACE_CHARS = 60  # of an attempt's line that tells whose it was: "Final Answer: 42" is everybody's
 
@@ -49,6 +50,7 @@ class Words:
     problems: set[str] = field(default_factory=set)
     questions: set[str] = field(default_factory=set)
     traces: set[str] = field(default_factory=set)
+    _starts: dict[str, list[str]] = field(default_factory=dict)  # their long questions, by how they begin
     _others: list[str] = field(default_factory=list)  # longer questions of other people that hold one of theirs
     _shared: set[str] = field(default_factory=set)  # asked word for word by somebody else too
     _strangers: set[str] = field(default_factory=set)  # requests that are somebody else's
@@ -66,8 +68,10 @@ class Words:
 
     def learn_question(self, text: str) -> None:
         """Words of theirs that may be quoted."""
-        if plain := collapse(text.removesuffix("…")):
+        if (plain := collapse(text.removesuffix("…"))) and plain not in self.questions:
             self.questions.add(plain)
+            if len(plain) >= _CHARS:
+                self._starts.setdefault(plain[:_CHARS], []).append(plain)
             self.traces |= {line for line in _lines(text) if len(line) >= _CHARS}
 
     def know_stranger(self, record: Record) -> None:
@@ -87,7 +91,7 @@ class Words:
     def spare(self, text: str, *, whole: bool = False) -> None:
         """A question of somebody else's. whole: what is kept of theirs quotes it, so equal words stay there as well."""
         plain = collapse(text)
-        if any(mine in plain and mine != plain for mine in self.questions):
+        if any(mine in plain and mine != plain for mine in self._may_stand_in(plain)):
             self._others.append(plain)
             self.traces -= {trace for trace in self.traces if trace in text}
         if whole and plain in self.questions:
@@ -112,8 +116,15 @@ class Words:
     def in_text(self, text: str) -> bool:
         """Whether words of theirs stand in it."""
         plain = collapse(text)
-        mine = (question for question in self.questions - self._shared if len(question) >= _CHARS)
-        return any(self._stands(question[:_CUT], plain) for question in mine)
+        return any(mine not in self._shared and self._stands(mine[:_CUT], plain) for mine in self._may_stand_in(plain))
+
+    def _may_stand_in(self, plain: str) -> Iterable[str]:
+        """Long questions of theirs whose first characters are somewhere in a text: a busy key has asked thousands."""
+        if len(self._starts) < _FEW:
+            starts = [start for start in self._starts if start in plain]
+        else:
+            starts = {plain[at : at + _CHARS] for at in range(len(plain) - _CHARS + 1)} & self._starts.keys()
+        return [mine for start in starts for mine in self._starts[start]]
 
     def _stands(self, mine: str, plain: str) -> bool:
         at = plain.find(mine)
