@@ -27,7 +27,7 @@ from msgspec import Struct
 
 from nlrl.core import UserError
 from nlrl.server.retention import DAY_S, Seen
-from nlrl.server.sqlite_file import open_file, transaction
+from nlrl.server.sqlite_file import empty_log, open_file, transaction
 
 _EACH_READ = 200
 _SHORT_CHARS = 300
@@ -54,6 +54,7 @@ WHERE NOT EXISTS (SELECT 1 FROM marks WHERE who IN (?11, ?12, ?13) AND at >= ?2)
 ON CONFLICT (id) DO UPDATE SET failed = excluded.failed, prompt_tokens = excluded.prompt_tokens,
 completion_tokens = excluded.completion_tokens, cost = excluded.cost, head = excluded.head, body = excluded.body
 """
+_PATIENCE_S = 10.0  # for a gap between the writes of others
 _MARKED_S = DAY_S  # that a mark is kept: longer than any request is at work, and it holds a trace of a person
 _LATER = {"requests": {"erased": "INTEGER NOT NULL DEFAULT 0"}}
 _SUMS = "COUNT(*), SUM(failed), SUM(prompt_tokens), SUM(completion_tokens), SUM(cost)"
@@ -213,9 +214,9 @@ class Records:
             self.empty_log()
         return erased
 
-    def empty_log(self) -> bool:
-        """Bring what stands beside the file into it; False while another process reads what it held."""
-        return not self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    def empty_log(self, patience_s: float = 0.0) -> bool:
+        """See `sqlite_file.empty_log`."""
+        return empty_log(self._db, patience_s)
 
     def compact(self) -> bool:
         """Write the file anew, without the copies that SQLite has left in its pages of what was deleted (it overwrites
@@ -223,7 +224,7 @@ class Records:
         """
         self._db.execute(f"PRAGMA busy_timeout = {60_000}")
         self._db.execute("VACUUM")
-        return self.empty_log()
+        return self.empty_log(patience_s=_PATIENCE_S)
 
     def mark(self, *, key: str | None = None, user: str | None = None) -> int:
         """Begin to erase a key or a user: returns how many records are hidden from here on.

@@ -8,11 +8,14 @@ with transaction(db):
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from nlrl.core.kept_files import make_kept
+
+_GAP_S = 0.02  # between two looks for a gap
 
 
 def open_file(path: Path, schema: str, later: Mapping[str, Mapping[str, str]]) -> sqlite3.Connection:
@@ -29,6 +32,19 @@ def open_file(path: Path, schema: str, later: Mapping[str, Mapping[str, str]]) -
                 for name in _missing(db, table, columns):
                     db.execute(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}")
     return db
+
+
+def empty_log(db: sqlite3.Connection, patience_s: float = 0.0) -> bool:
+    """Bring what stands beside the file (-wal) into it; False while another process reads what it held.
+
+    patience_s  to try again for: a writer next door that never rests leaves a gap sooner or later
+    """
+    end = time.monotonic() + patience_s
+    while db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+        if time.monotonic() >= end:
+            return False
+        time.sleep(_GAP_S)
+    return True
 
 
 def _missing(db: sqlite3.Connection, table: str, columns: Mapping[str, str]) -> list[str]:

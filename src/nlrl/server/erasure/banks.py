@@ -23,9 +23,10 @@ from nlrl.core import Problem
 from nlrl.server.erasure.bytes_of import STILL_READ, has_table, held_in
 from nlrl.server.erasure.words import Words, collapse
 from nlrl.server.origin import read_origin
-from nlrl.server.sqlite_file import transaction
+from nlrl.server.sqlite_file import empty_log, transaction
 
 _BUSY_S = 60.0
+_PATIENCE_S = 10.0  # for a gap between the writes of others
 _QUOTED_CHARS = 40  # of a draw that is looked for in later prompts; shorter ones are everybody's
 _UNFINISHED = "erasing"  # a table without rows
 _QUOTE = 200  # characters of it: prompts cut what they quote
@@ -95,7 +96,7 @@ class BankSearch:
         try:
             with closing(self._open()) as db:
                 db.execute("VACUUM")
-                if not _empty_log(db):
+                if not empty_log(db, _PATIENCE_S):
                     return STILL_READ
                 db.execute(f"DROP TABLE IF EXISTS {_UNFINISHED}")
         except sqlite3.OperationalError as error:
@@ -164,10 +165,6 @@ def is_bank(path: Path) -> bool:
 
 def _has(db: sqlite3.Connection, table: str) -> bool:
     return db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)).fetchone() is not None
-
-
-def _empty_log(db: sqlite3.Connection) -> bool:
-    return not db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
 
 
 def _is_panel(request: Any) -> bool:
