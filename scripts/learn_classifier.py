@@ -343,7 +343,7 @@ def compiled(bias: Triple, weights: dict[str, Triple]) -> Weights:
 
 def accuracy(known: Weights, prompts: list[str], label: str) -> float:
     """Share of prompts that get the label."""
-    return sum(classify_task(p, known) == label for p in prompts) / len(prompts)
+    return sum(classify_task(p, known=known) == label for p in prompts) / len(prompts)
 
 
 def left_out(sets: dict[str, tuple[str, list[str]]]) -> dict[str, float]:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         Verifier,
     )
     from nlrl.functions import (
+        CACHE_DIR,
         best_of_n_generate,
         compute_optimal_scaling,
         divide_and_conquer,
@@ -81,8 +82,9 @@ __getattr__, __dir__ = lazy(__name__, {
         "Request", "Sampling", "Score", "TaskType", "Usage", "UserError", "Verdict", "Verifier",
     ),
     "nlrl.functions": (
-        "best_of_n_generate", "compute_optimal_scaling", "divide_and_conquer", "generate_with_gist", "run_tests",
-        "save_results_to_json", "self_consistency_selection", "self_refine", "setup_logging", "tokenize_with_cache",
+        "CACHE_DIR", "best_of_n_generate", "compute_optimal_scaling", "divide_and_conquer", "generate_with_gist",
+        "run_tests", "save_results_to_json", "self_consistency_selection", "self_refine", "setup_logging",
+        "tokenize_with_cache",
     ),
     "nlrl.language_rl": ("LanguagePolicy", "language_gpi"),
     "nlrl.models": ("load_model",),
@@ -99,12 +101,12 @@ __getattr__, __dir__ = lazy(__name__, {
 })  # fmt: skip
 
 __all__ = [
-    "Answer", "Bank", "Budget", "Candidate", "CodeTests", "Completion", "Compute", "EXAMPLE_MATH_PROBLEM", "Gist",
-    "LanguagePolicy", "Message", "Model", "NlrlError", "PROMPT_TEMPLATES", "Problem", "ReplayModel", "Request",
-    "Sampling", "Score", "Strategy", "TaskType", "Usage", "UserError", "Verdict", "Verifier", "as_problem",
-    "as_verifier", "best_of_n_generate", "classify_task", "compute_optimal_scaling", "divide_and_conquer",
-    "generate_with_gist", "get_dynamic_prompt", "get_verifier", "language_gpi", "load_model", "load_problems",
-    "mock_coding_reward_model", "mock_commonsense_reward_model", "mock_math_reward_model", "mock_reward_model",
-    "run_code_tests", "run_tests", "save_results_to_json", "self_consistency_selection", "self_refine",
-    "setup_logging", "solve", "tokenize_with_cache",
+    "Answer", "Bank", "Budget", "CACHE_DIR", "Candidate", "CodeTests", "Completion", "Compute",
+    "EXAMPLE_MATH_PROBLEM", "Gist", "LanguagePolicy", "Message", "Model", "NlrlError", "PROMPT_TEMPLATES", "Problem",
+    "ReplayModel", "Request", "Sampling", "Score", "Strategy", "TaskType", "Usage", "UserError", "Verdict",
+    "Verifier", "as_problem", "as_verifier", "best_of_n_generate", "classify_task", "compute_optimal_scaling",
+    "divide_and_conquer", "generate_with_gist", "get_dynamic_prompt", "get_verifier", "language_gpi", "load_model",
+    "load_problems", "mock_coding_reward_model", "mock_commonsense_reward_model", "mock_math_reward_model",
+    "mock_reward_model", "run_code_tests", "run_tests", "save_results_to_json", "self_consistency_selection",
+    "self_refine", "setup_logging", "solve", "tokenize_with_cache",
 ]  # fmt: skip

@@ -19,7 +19,7 @@ from nlrl.core.faces import lazy
 if TYPE_CHECKING:
     from nlrl.functions.allocation import compute_optimal_scaling
     from nlrl.functions.benchmark import run_tests
-    from nlrl.functions.files import save_results_to_json, setup_logging, tokenize_with_cache
+    from nlrl.functions.files import CACHE_DIR, save_results_to_json, setup_logging, tokenize_with_cache
     from nlrl.functions.gists import generate_with_gist
     from nlrl.functions.strategies import (
         best_of_n_generate,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = lazy(__name__, {
     "nlrl.functions.allocation": ("compute_optimal_scaling",),
     "nlrl.functions.benchmark": ("run_tests",),
-    "nlrl.functions.files": ("save_results_to_json", "setup_logging", "tokenize_with_cache"),
+    "nlrl.functions.files": ("CACHE_DIR", "save_results_to_json", "setup_logging", "tokenize_with_cache"),
     "nlrl.functions.gists": ("generate_with_gist",),
     "nlrl.functions.strategies": (
         "best_of_n_generate", "divide_and_conquer", "self_consistency_selection", "self_refine",
@@ -41,7 +41,7 @@ __getattr__, __dir__ = lazy(__name__, {
 })  # fmt: skip
 
 __all__ = [
-    "AnswerText", "best_of_n_generate", "compute_optimal_scaling", "divide_and_conquer", "generate_with_gist",
-    "run_tests", "save_results_to_json", "self_consistency_selection", "self_refine", "setup_logging",
-    "tokenize_with_cache",
+    "AnswerText", "CACHE_DIR", "best_of_n_generate", "compute_optimal_scaling", "divide_and_conquer",
+    "generate_with_gist", "run_tests", "save_results_to_json", "self_consistency_selection", "self_refine",
+    "setup_logging", "tokenize_with_cache",
 ]  # fmt: skip

@@ -90,8 +90,10 @@ _tokens: weakref.WeakKeyDictionary[Any, OrderedDict[str, Any]] = weakref.WeakKey
 def tokenize_with_cache(tokenizer: Any, text: str) -> Any:
     """What `tokenizer(text, return_tensors="pt")` gives, kept for the last thousand texts of each tokenizer.
 
-    The same object is handed out again: do not change it in place.
+    The same object is handed out again: do not change it in place. Raises UserError for what is no tokenizer.
     """
+    if not callable(tokenizer):
+        raise UserError(f"{type(tokenizer).__name__} is no tokenizer. nlrl models count their own: give a tokenizer.")
     try:
         kept = _tokens.setdefault(tokenizer, OrderedDict())
     except TypeError:  # no weak reference to it, or no hash: nothing can be kept for it

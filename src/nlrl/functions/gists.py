@@ -11,6 +11,8 @@ from nlrl.core import ANSWER_PHRASE, Message, Problem, Sampling, UserError
 from nlrl.core.sync import run_sync
 from nlrl.functions.texts import open_model
 from nlrl.models.gists import GistResult, StopRules, stream_gists
+from nlrl.tasks.prompts import messages_for
+from nlrl.tasks.rows import as_problem
 
 STOP_PHRASES = (ANSWER_PHRASE, "Done.", "###")
 _PAUSE_S = 0.05  # between pieces that are shown, so that they can be read
@@ -19,7 +21,7 @@ _PAUSE_S = 0.05  # between pieces that are shown, so that they can be read
 def generate_with_gist(
     model: Any,
     tokenizer: Any,
-    prompt: str | Message | Sequence[Message],
+    prompt: str | Message | Sequence[Message] | Problem | dict[str, Any],
     debug_mode: bool = False,
     max_steps: int = 200,
     *,
@@ -56,11 +58,17 @@ def generate_with_gist(
             if listener is not None:
                 listener(piece)
 
+    if isinstance(prompt, Problem | dict):
+        known: Problem | None = as_problem(prompt)
+        asked: str | Message | Sequence[Message] = messages_for(known)
+    else:
+        known, asked = Problem(prompt) if isinstance(prompt, str) else None, prompt
+
     async def run() -> GistResult:
-        opened, ours = open_model(model, tokenizer, [Problem(prompt)] if isinstance(prompt, str) else None)
+        opened, ours = open_model(model, tokenizer, [known] if known else None)
         try:
             greedy = sampling or Sampling(temperature=0.0)
-            return await stream_gists(opened, prompt, sampling=greedy, rules=rules, on_piece=show)
+            return await stream_gists(opened, asked, sampling=greedy, rules=rules, on_piece=show)
         finally:
             if ours:
                 await opened.aclose()

@@ -12,7 +12,7 @@ from nlrl.core import Answer, Budget, Candidate, Completion, Finish, Problem, Sa
 from nlrl.core.sync import run_sync
 from nlrl.functions.texts import AnswerText, Question, answer_text, with_default
 from nlrl.rewards.extraction import extract_answer
-from nlrl.rewards.functions import FunctionVerifier, RewardModel, as_verifier, checked_value
+from nlrl.rewards.functions import FunctionVerifier, RewardModel, as_verifier
 from nlrl.strategies import solve
 from nlrl.strategies.self_refine import refine
 from nlrl.strategies.voting import count_votes
@@ -66,7 +66,7 @@ def self_refine(
     """Refine a text until its reward is above 0.9, at most `rounds` times.
 
     reward_model  a function of the text, a mapping of them by kind of problem, a verifier or its name
-    kwargs        passed on to a function, such as `test_cases=`
+    kwargs        passed on to a function, such as `test_cases=`; `prompt` too where it has a parameter of that name
     model         criticises the text and writes it anew, at `prompt` (what the text answers); a revision is kept only
                   where the reward likes it better. Without a model nobody can refine: as in the guide, each round then
                   appends a note that asks for it
@@ -78,8 +78,11 @@ def self_refine(
     judge: Any = as_verifier(reward_model)
     if judge is None:
         raise UserError("self_refine needs a reward model: a function of the text, a verifier or its name.")
-    if isinstance(judge, FunctionVerifier) and kwargs:
-        judge = _WithKeywords(judge, kwargs)
+    if isinstance(judge, FunctionVerifier):  # `prompt` is a word of ours and may be one of theirs
+        own = {} if prompt is None or not judge.takes("prompt") else {"prompt": prompt}
+        judge = FunctionVerifier(judge.function, keywords=own | kwargs)
+    elif kwargs:
+        raise UserError(f"{', '.join(kwargs)}: keywords are passed on to a reward function, and this is none.")
     if model is None:
         return run_sync(_with_notes(output, judge, as_problem(prompt or "(no prompt)"), rounds))
     if prompt is None:
@@ -103,20 +106,6 @@ async def _with_notes(output: str, judge: Any, problem: Problem, rounds: int) ->
             break
         output += f"\n[Critique Attempt {at}: Identify logical mistakes and correct them]\n"
     return output
-
-
-class _WithKeywords:
-    """A reward function with the keywords that the caller of `self_refine` gave for it."""
-
-    def __init__(self, verifier: FunctionVerifier, keywords: Mapping[str, Any]) -> None:
-        self.verifier, self.keywords = verifier, keywords
-
-    async def score(self, problem: Problem, candidates: Sequence[Candidate]) -> list[Any]:
-        from nlrl.core import Score
-
-        function = self.verifier.function
-        first = (problem.question,) if self.verifier.takes_question else ()
-        return [Score(await checked_value(function(*first, c.text, **self.keywords))) for c in candidates]
 
 
 def self_consistency_selection(candidates: Sequence[str], *, prompt: Question | None = None) -> str:

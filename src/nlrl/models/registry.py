@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nlrl.core import Model, ModelMissing, UserError
+from nlrl.core import Model, ModelMissing, Problem, UserError
 from nlrl.core.offers import load, offered
 from nlrl.models.weight_files import DEFAULT_MODEL, weight_file
 
@@ -49,6 +49,8 @@ def _stochastic(chance: str, options: dict[str, Any]) -> Model:
     if not 0 <= p_correct <= 1:
         raise UserError(f"stochastic:{chance} is not a chance between 0 and 1. Example: stochastic:0.6")
     problems = options.pop("problems", ())  # without them it knows no answer, and says so
+    if not all(isinstance(problem, Problem) for problem in problems):
+        raise UserError("problems= must hold Problem objects. For rows and questions: [nlrl.as_problem(row), ...]")
     return _make(load(offered("model")["stochastic"]), problems, {"p_correct": p_correct, **options})
 
 

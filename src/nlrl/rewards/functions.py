@@ -4,8 +4,9 @@
     as_verifier({"math": judge_sum, "coding": lambda text, test_cases: run(text, test_cases)})
     as_verifier("judge"); as_verifier(my_verifier)
 
-A function is called with the text of an attempt, or, if it takes two arguments, with the question and the text; with
-the row's test cases too if it has a parameter `test_cases`. It may be async.
+A function is called with the text of an attempt; where its first parameter is called question, prompt or problem and a
+second one follows, with the question and the text; with the row's test cases too if it has a parameter `test_cases`. It
+may be async.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ Reward = Callable[..., float | Awaitable[float]]
 RewardModel = Verifier | Reward | str
 RewardModels = RewardModel | Mapping[str, RewardModel] | None
 TestCases = Mapping[str, Sequence[Any]]  # by problem id
+_QUESTIONS = ("question", "prompt", "problem")
 
 
 def as_verifier(reward: RewardModels, *, test_cases: TestCases | None = None) -> Verifier | None:
@@ -41,7 +43,7 @@ def as_verifier(reward: RewardModels, *, test_cases: TestCases | None = None) ->
     if hasattr(type(reward), "score"):  # asked of the class: a mock has every attribute
         return cast(Verifier, reward)
     if callable(reward):
-        return FunctionVerifier(reward, test_cases or {})
+        return FunctionVerifier(reward, test_cases)
     raise UserError(
         f"{type(reward).__name__} is no reward model. Give a function of the text, a verifier, its name, or a mapping "
         "of them by task type."
@@ -71,22 +73,37 @@ class ByKind:
 
 
 class FunctionVerifier:
-    """A function as a verifier; values outside of [0, 1] are cut to it. Raises what the function raises."""
+    """A function as a verifier; values outside of [0, 1] are cut to it. Raises what the function raises.
 
-    def __init__(self, function: Reward, test_cases: TestCases) -> None:
+    test_cases  by problem id, for functions that take them
+    keywords    passed on with every call
+    """
+
+    def __init__(
+        self, function: Reward, test_cases: TestCases | None = None, keywords: Mapping[str, Any] | None = None
+    ) -> None:
         self.function = function
-        self.test_cases = test_cases
+        self.test_cases = test_cases or {}
+        self.keywords = keywords or {}
         self.takes_question, self.takes_tests, self.takes_anything = _parameters(function)
 
     async def score(self, problem: Problem, candidates: Sequence[Candidate]) -> list[Score]:
         """One score each, in order."""
         return [Score(await self.value(problem, c.text)) for c in candidates]
 
+    def takes(self, name: str) -> bool:
+        """Whether the function has a parameter of that name, beside the text and the question that it is given."""
+        try:
+            parameters = inspect.signature(self.function).parameters
+        except (TypeError, ValueError):
+            return False
+        return name in list(parameters)[2 if self.takes_question else 1 :]
+
     async def value(self, problem: Problem, text: str) -> float:
         """What the function gives for a text, in [0, 1]."""
-        keywords: dict[str, Any] = {}
+        keywords = dict(self.keywords)
         if self.takes_tests or (self.takes_anything and problem.task_type is TaskType.CODING):
-            keywords["test_cases"] = list(self.test_cases.get(problem.id, ()))
+            keywords.setdefault("test_cases", list(self.test_cases.get(problem.id, ())))
         arguments = (problem.question, text) if self.takes_question else (text,)
         return await checked_value(self.function(*arguments, **keywords))
 
@@ -115,4 +132,5 @@ def _parameters(function: Reward) -> tuple[bool, bool, bool]:
         if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty and p.name != "test_cases"
     ]  # fmt: skip
     named = any(p.name == "test_cases" for p in parameters)
-    return len(positional) >= 2, named, any(p.kind is p.VAR_KEYWORD for p in parameters)
+    asks = len(positional) >= 2 and positional[0].name in _QUESTIONS
+    return asks, named, any(p.kind is p.VAR_KEYWORD for p in parameters)

@@ -67,7 +67,7 @@ class Classification(str):
         return self.label, self.scores, self._found  # for pickle and copy
 
 
-def classify_task(prompt: str, known: Weights | None = None) -> Classification:
+def classify_task(prompt: str, *, known: Weights | None = None) -> Classification:
     """The kind of a prompt: "math", "coding" or "commonsense". A prompt without evidence is commonsense.
 
     Never fails on a string; looks at 550 characters only, so its cost is bounded.

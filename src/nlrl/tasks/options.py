@@ -47,7 +47,8 @@ def options_of(row: Row) -> Options | None:
     """The options of a row; None if it has none. Raises DataError for options that cannot be read."""
     value = row.take("options")
     if value is not None:
-        return _listed(value, row.taken["options"])
+        listed = _listed(value, row.taken["options"])
+        return listed if listed.texts else None  # [null] lists nothing
     options = _from_columns(row) or _with_distractors(row)
     if options is not None:
         row.note("options" if options.right is None else "wrong options", *options.columns)

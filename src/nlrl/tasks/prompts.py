@@ -15,6 +15,7 @@ from typing import Any
 
 from nlrl.core import ANSWER_PHRASE, InputOutput, Message, Problem, TaskType, UserError, assistant, system, user
 from nlrl.tasks.classify import classify_task
+from nlrl.tasks.rows import as_problem
 from nlrl.tasks.templates import EXAMPLE_MATH_PROBLEM, PROMPT_TEMPLATES
 from nlrl.tasks.worked_examples import nearest_examples
 
@@ -76,7 +77,7 @@ def messages_for(
 
 def get_dynamic_prompt(
     task_type: str,
-    problem: str | Problem,
+    problem: str | Problem | Mapping[str, Any],
     difficulty: str | float | None = "medium",
     steps: int | None = 3,
     *,
@@ -92,7 +93,7 @@ def get_dynamic_prompt(
     if task_type not in kinds:
         raise UserError(f"Unknown task type {task_type!r}. Use one of: {', '.join(kinds)}.")
     kind = TaskType(task_type)
-    asked = Problem(problem) if isinstance(problem, str) else problem
+    asked = Problem(problem) if isinstance(problem, str) else as_problem(problem)
     asked = replace(asked, task_type=kind, id="")
     if as_messages:
         return messages_for(asked, difficulty=difficulty, steps=steps, examples=examples)

@@ -67,6 +67,8 @@ def test_a_stochastic_model_by_name_knows_the_row_it_is_asked():
     for bad in ("stochastic:7", "stochastic:often", "stochastic:nan"):
         with pytest.raises(UserError, match="not a chance"):
             nlrl.load_model(bad)
+    with pytest.raises(UserError, match="as_problem"):
+        nlrl.load_model("stochastic:0.6", problems=[row])
 
 
 def test_the_functions_work_where_a_loop_runs():
@@ -119,6 +121,21 @@ def test_keywords_reach_the_reward_of_a_refining_model_too():
 
     nlrl.self_refine("x", reward, model=ScriptedModel("y"), prompt="Write f.", test_cases=[1])
     assert seen == [[1]]
+
+
+def test_keywords_of_any_name_reach_the_reward():
+    def by_reference(output: str, reference: str) -> float:
+        return float(output == reference)
+
+    def by_prompt(output: str, prompt: str) -> float:
+        return float((output, prompt) == ("TEXT", "Q"))
+
+    assert nlrl.self_refine("4", by_reference, reference="4") == "4"
+    assert nlrl.self_refine("TEXT", by_prompt, prompt="Q") == "TEXT"
+    with pytest.raises(TypeError, match="answer"):
+        nlrl.self_refine("4", lambda output, answer: 1.0)
+    with pytest.raises(UserError, match="passed on to a reward function"):
+        nlrl.self_refine("4", "mock", reference="4")
 
 
 def test_a_model_divides_and_conquers():
@@ -175,6 +192,15 @@ def test_a_text_that_broke_off_is_what_had_arrived_and_limits_must_make_sense():
     for wrong in ({"max_steps": 0}, {"max_steps": True}, {"seconds": -1.0}):
         with pytest.raises(UserError):
             nlrl.generate_with_gist(ScriptedModel(["x"]), None, "q", **wrong)  # type: ignore[arg-type]
+
+
+def test_a_row_is_asked_as_the_other_functions_ask_it():
+    row = {"question": "What is 1 + 1?", "answer": "2"}
+    for question in (row, nlrl.as_problem(row)):
+        model = ScriptedModel("Final Answer: 2")
+        assert nlrl.generate_with_gist(model, None, question)[0] == "Final Answer: 2"
+        assert model.requests[0].messages[0].role == "system"
+    assert "What is 1 + 1?" in nlrl.get_dynamic_prompt("math", row)
 
 
 # ---- allocation
@@ -342,6 +368,8 @@ def test_tokens_are_kept_for_each_tokenizer():
     nlrl.tokenize_with_cache(first, "a b")
     assert first.calls == 2002
     assert nlrl.tokenize_with_cache(lambda text, return_tensors: [text], "x") == ["x"]
+    with pytest.raises(UserError, match="no tokenizer"):
+        nlrl.tokenize_with_cache(None, "x")
 
 
 def test_sampling_of_ones_own_counts():

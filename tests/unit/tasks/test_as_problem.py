@@ -34,3 +34,8 @@ def test_the_tests_of_a_row_decide_a_program_only():
 def test_what_asks_nothing_is_refused(empty: object):
     with pytest.raises((UserError, DataError)):
         as_problem(empty)  # type: ignore[arg-type]
+
+
+def test_a_list_of_nothing_is_no_choice():
+    row = {"choices": [None], "question": "Is it so?", "answer": False}
+    assert (as_problem(row).choices, as_problem(row).reference) == ((), "no")
