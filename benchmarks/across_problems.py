@@ -31,18 +31,19 @@ import msgspec
 import numpy as np
 
 from equipment.marks import Marks
-from nlrl.benchmark.estimators import majority_at_k
-from nlrl.benchmark.intervals import GAIN, Interval, gain_interval, mean_interval
-from nlrl.benchmark.panels import import_panels
-from nlrl.benchmark.races import Race, read_races
-from nlrl.benchmark.synthetic_traces import WORLDS, world, write_traces
-from nlrl.benchmark.trial import Grades
-from nlrl.compute import Bank, Compute, Draw, ReplayModel, panel_key
+from nlrl.bank import Bank, Draw, ReplayModel, panel_key
+from nlrl.compute import Compute
 from nlrl.core import Candidate, Completion, Finish, Problem, Verdict
-from nlrl.rewards.reference import ReferenceVerifier
+from nlrl.evaluation.estimators import majority_at_k
+from nlrl.evaluation.intervals import GAIN, Interval, gain_interval, mean_interval
+from nlrl.evaluation.panels import import_panels
+from nlrl.evaluation.races import Race, read_races
+from nlrl.evaluation.trial import Grades
 from nlrl.scaling.across import solve_all
 from nlrl.scaling.gains import GainTable, fit_gain
 from nlrl.scaling.marginal import Curve, allocate
+from nlrl.testing.synthetic_traces import WORLDS, world, write_traces
+from nlrl.verifiers.reference import ReferenceVerifier
 
 LEVELS = (2, 3, 5, 8, 12, 20, 32)  # totals, in mean attempts per problem
 RULES = ("uniform", "elimination", "posterior", "gain")

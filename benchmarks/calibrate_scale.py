@@ -23,8 +23,8 @@ import time
 from pathlib import Path
 
 from equipment.marks import Marks
-from nlrl.benchmark import import_panels
-from nlrl.compute import Bank, ReplayModel
+from nlrl.bank import Bank, ReplayModel
+from nlrl.evaluation import import_panels
 from nlrl.scaling.calibrate import calibrate
 
 STRATEGIES = (

@@ -31,7 +31,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nlrl.compute import Bank
+from nlrl.bank import Bank
 
 try:
     import torch

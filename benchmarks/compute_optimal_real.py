@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 
 from equipment.marks import Marks
-from nlrl.benchmark import mean_interval
-from nlrl.compute import Bank
+from nlrl.bank import Bank
 from nlrl.core import Model, Problem, Sampling
+from nlrl.evaluation import mean_interval
 from nlrl.models import load_model
 from nlrl.scaling.calibrate import Calibration, Progress, calibrate
 from nlrl.scaling.flops import Shape, matched

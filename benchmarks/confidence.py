@@ -23,14 +23,15 @@ import msgspec
 import numpy as np
 
 from equipment.marks import Marks
-from nlrl.benchmark import Interval, calibration_error, import_panels
-from nlrl.compute import Bank, Compute, ReplayModel
+from nlrl.bank import Bank, ReplayModel
+from nlrl.compute import Compute
 from nlrl.core import Candidate, Completion, Finish, Model, Problem, TaskType, Verdict
-from nlrl.models import StochasticModel
-from nlrl.rewards.reference import ReferenceVerifier
+from nlrl.evaluation import Interval, calibration_error, import_panels
 from nlrl.scaling.auto import follow
 from nlrl.scaling.calibrate import calibrate
 from nlrl.scaling.policy import Policy
+from nlrl.testing import StochasticModel
+from nlrl.verifiers.reference import ReferenceVerifier
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 LEAST = 40

@@ -3,7 +3,7 @@
     python benchmarks/coverage.py [--quick] [--seed N]
 
 Data sets are drawn from worlds whose true accuracy or gain is known, and handed to the functions that the report itself
-uses (`nlrl.benchmark.intervals`, and whole runs of records to `summarise`). Counted is how often a nominal 95 %
+uses (`nlrl.evaluation.intervals`, and whole runs of records to `summarise`). Counted is how often a nominal 95 %
 interval holds the truth: per kind of value, number of problems n and accuracy p. Plain 0/1 is summed exactly over all
 outcomes; for everything else a cell's standard error is printed (.5 points at 2,000 draws).
 
@@ -30,10 +30,10 @@ import numpy as np
 from scipy import stats
 
 from equipment.marks import Marks
-from nlrl.benchmark.intervals import GAIN, SHARE, Floats, Scale, intervals
-from nlrl.benchmark.records import PANEL, AnswerRecord, Attempt, ProblemRecord, Record
-from nlrl.benchmark.summary import summarise
 from nlrl.core import Verdict
+from nlrl.evaluation.intervals import GAIN, SHARE, Floats, Scale, intervals
+from nlrl.evaluation.records import PANEL, AnswerRecord, Attempt, ProblemRecord, Record
+from nlrl.evaluation.summary import summarise
 
 PS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98)
 NS = (12, 16, 20, 25, 30, 50, 100, 200, 500)

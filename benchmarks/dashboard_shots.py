@@ -33,14 +33,14 @@ import httpx
 from msgspec.structs import replace
 
 from equipment.marks import Marks
-from nlrl.benchmark.config import RunConfig
-from nlrl.benchmark.run import run_benchmark
-from nlrl.compute import Bank
+from nlrl.bank import Bank
 from nlrl.core import Prices, Problem, Request
-from nlrl.models.scripted import Reply, ScriptedModel, StochasticModel
+from nlrl.evaluation.config import RunConfig
+from nlrl.evaluation.run import run_benchmark
 from nlrl.scaling.calibrate import calibrate
 from nlrl.scaling.report import write_report
 from nlrl.server import App, Catalog, Journal, KeyStore, Records, serving
+from nlrl.testing.scripted import Reply, ScriptedModel, StochasticModel
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "img"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")

@@ -95,8 +95,8 @@ class Alone:
 
 def ours(pairs: list[dict[str, Any]]) -> list[tuple[bool, float]]:
     """Verdict and seconds of each pair; every pair is read afresh."""
-    from nlrl.rewards import Equivalence
-    from nlrl.rewards.forms.read import forget
+    from nlrl.answers import Equivalence
+    from nlrl.answers.forms.read import forget
 
     equivalence = Equivalence()
     out = []

@@ -41,10 +41,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 import false_equal
 from equipment.marks import Marks
 from equipment.public_sets import golds, json_lines
+from nlrl.answers import default_equivalence, extract_answer
+from nlrl.answers.forms import read
+from nlrl.answers.forms.shapes import Scalar
 from nlrl.core import Problem, TaskType
-from nlrl.rewards import default_equivalence, extract_answer
-from nlrl.rewards.forms import read
-from nlrl.rewards.forms.shapes import Scalar
 
 DATA = Path(__file__).parent / "data" / "extraction"
 ARGUED = DATA / "argued.jsonl"

@@ -254,9 +254,9 @@ def own_answers() -> dict[str, Iterable[str]]:
 
 def ours(pairs: list[Pair]) -> list[tuple[bool, float]]:
     """Verdict and seconds of each pair; both sides of every pair are read afresh."""
+    from nlrl.answers import default_equivalence
+    from nlrl.answers.forms.read import forget
     from nlrl.core import TaskType
-    from nlrl.rewards import default_equivalence
-    from nlrl.rewards.forms.read import forget
 
     equivalence = default_equivalence()
     out = []

@@ -4,7 +4,7 @@
     python benchmarks/faults.py --quick    # 64 problems of 2 draws
 
 For each fault a real HTTP server on 127.0.0.1 fails in that way on every third request (every fifth where it takes
-seconds, every one where the row says "always"), and counts by its own definition (see `nlrl.models._stub_server`). On
+seconds, every one where the row says "always"), and counts by its own definition (see `nlrl.testing.stub_server`). On
 the other side stands everything a strategy has: `Compute.sample` over `OpenAIModel`, with its retries, its ledger and
 its bank.
 
@@ -30,10 +30,12 @@ from email.utils import formatdate
 from typing import Any
 
 from equipment.marks import Marks
-from nlrl.compute import Bank, Compute
+from nlrl.bank import Bank
+from nlrl.compute import Compute
 from nlrl.core import ModelError, Problem, Sampling, user
-from nlrl.models._stub_server import Fault, Manners, StubServer
-from nlrl.models.openai import OpenAIModel, Patience
+from nlrl.models.openai import OpenAIModel
+from nlrl.models.openai.model import Patience
+from nlrl.testing.stub_server import Fault, Manners, StubServer
 
 IN_FLIGHT = 64
 CALM = Manners(token_seconds=0.01)  # slow enough for requests to overlap

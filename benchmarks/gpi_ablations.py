@@ -20,17 +20,17 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from equipment.marks import Marks
-from nlrl.language_rl.acting.desk import Desk
-from nlrl.language_rl.acting.evaluation import Evaluation, once
-from nlrl.language_rl.acting.gpi import ActingSettings, language_policy_iteration
-from nlrl.language_rl.acting.operators import Operators, Variation
-from nlrl.language_rl.acting.oracle import OracleModel
-from nlrl.language_rl.acting.policies import Table, Uniform
-from nlrl.language_rl.acting.texts import Decision, worth
-from nlrl.language_rl.acting.values import Store, question
-from nlrl.language_rl.environments import make
-from nlrl.language_rl.environments.exact import evaluate_policy, success_within, uniform_policy, value_iteration
-from nlrl.language_rl.environments.finite import FiniteEnvironment, State
+from nlrl.environments import make
+from nlrl.environments.exact import evaluate_policy, success_within, uniform_policy, value_iteration
+from nlrl.environments.finite import FiniteEnvironment, State
+from nlrl.learning.language.acting.desk import Desk
+from nlrl.learning.language.acting.evaluation import Evaluation, once
+from nlrl.learning.language.acting.gpi import ActingSettings, language_policy_iteration
+from nlrl.learning.language.acting.operators import Operators, Variation
+from nlrl.learning.language.acting.oracle import OracleModel
+from nlrl.learning.language.acting.policies import Table, Uniform
+from nlrl.learning.language.acting.texts import Decision, worth
+from nlrl.learning.language.acting.values import Store, question
 
 SLIPPERY = "frozen_lake(slippery=true)"
 BROKEN = {

@@ -15,13 +15,13 @@ import asyncio
 
 from equipment.marks import Marks
 from nlrl.core import Model
-from nlrl.language_rl.acting.audit import Audit, Speaker, audit, ranked
-from nlrl.language_rl.acting.desk import Desk, Role
-from nlrl.language_rl.acting.operators import Operators
-from nlrl.language_rl.acting.oracle import OracleModel
-from nlrl.language_rl.environments import make
-from nlrl.language_rl.environments.exact import Solution, value_iteration
-from nlrl.language_rl.environments.finite import FiniteEnvironment, State
+from nlrl.environments import make
+from nlrl.environments.exact import Solution, value_iteration
+from nlrl.environments.finite import FiniteEnvironment, State
+from nlrl.learning.language.acting.audit import Audit, Speaker, audit, ranked
+from nlrl.learning.language.acting.desk import Desk, Role
+from nlrl.learning.language.acting.operators import Operators
+from nlrl.learning.language.acting.oracle import OracleModel
 
 PRAISE = (
     "Having weighed every consideration with care, I find that {action} is a thoughtful and elegant choice here: it "

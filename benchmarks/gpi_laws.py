@@ -24,18 +24,18 @@ from pathlib import Path
 from typing import Any
 
 from equipment.marks import Marks
-from nlrl.compute import Bank
+from nlrl.bank import Bank
 from nlrl.core import Sampling
-from nlrl.language_rl.acting.desk import Desk, Heard, Role
-from nlrl.language_rl.acting.evaluation import Evaluation, Evaluator, once
-from nlrl.language_rl.acting.gpi import ActingSettings, language_policy_iteration
-from nlrl.language_rl.acting.improvement import Enumerate
-from nlrl.language_rl.acting.operators import Operators
-from nlrl.language_rl.acting.oracle import OracleModel
-from nlrl.language_rl.acting.policies import PromptedPolicy, Table
-from nlrl.language_rl.acting.texts import UNKNOWN
-from nlrl.language_rl.acting.values import Store
-from nlrl.language_rl.environments import make
+from nlrl.environments import make
+from nlrl.learning.language.acting.desk import Desk, Heard, Role
+from nlrl.learning.language.acting.evaluation import Evaluation, Evaluator, once
+from nlrl.learning.language.acting.gpi import ActingSettings, language_policy_iteration
+from nlrl.learning.language.acting.improvement import Enumerate
+from nlrl.learning.language.acting.operators import Operators
+from nlrl.learning.language.acting.oracle import OracleModel
+from nlrl.learning.language.acting.policies import PromptedPolicy, Table
+from nlrl.learning.language.acting.texts import UNKNOWN
+from nlrl.learning.language.acting.values import Store
 
 ENVIRONMENTS = (
     "frozen_lake(slippery=true)",

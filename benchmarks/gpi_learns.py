@@ -6,7 +6,7 @@ Values and policy are texts, written by two small transformers that know nothing
 fine-tuned on texts alone (fit=sft): "3 ways it may go. Worth: 0.61" for a state, "take 5 is worth 0.61, the best of
 4.\\nAction: take 5" for a decision. One step of look-ahead with the environment's own outcomes joins what happens with
 what the value model says of where it led; nothing that knows an optimum is asked. Join, aggregate and improve are the
-exact text operators of `nlrl.language_rl.acting.oracle`, which calculate with the numbers they read in sentences,
+exact text operators of `nlrl.learning.language.acting.oracle`, which calculate with the numbers they read in sentences,
 rounded to two decimals. After each iteration the policy plays episodes of seeds kept for testing, greedily; what it
 says that is no legal action is counted, costs what the environment says, and is never replaced.
 
@@ -36,18 +36,18 @@ from pathlib import Path
 from typing import Any
 
 from equipment.marks import Marks
-from nlrl.language_rl.acting import policies, values
-from nlrl.language_rl.acting.desk import Desk
-from nlrl.language_rl.acting.episodes import Played, play
-from nlrl.language_rl.acting.evaluation import Evaluation
-from nlrl.language_rl.acting.gpi import ActingSettings, Iteration, language_policy_iteration
-from nlrl.language_rl.acting.operators import Operators
-from nlrl.language_rl.acting.oracle import OracleModel
-from nlrl.language_rl.acting.texts import worth
-from nlrl.language_rl.environments import make
-from nlrl.language_rl.environments.exact import mean_return, uniform_policy, value_iteration
-from nlrl.training.learner import FitReport, Pair, Recipe
-from nlrl.training.text_model import TextTransformer
+from nlrl.environments import make
+from nlrl.environments.exact import mean_return, uniform_policy, value_iteration
+from nlrl.learning.language.acting import policies, values
+from nlrl.learning.language.acting.desk import Desk
+from nlrl.learning.language.acting.episodes import Played, play
+from nlrl.learning.language.acting.evaluation import Evaluation
+from nlrl.learning.language.acting.gpi import ActingSettings, Iteration, language_policy_iteration
+from nlrl.learning.language.acting.operators import Operators
+from nlrl.learning.language.acting.oracle import OracleModel
+from nlrl.learning.language.acting.texts import worth
+from nlrl.learning.learner import FitReport, Pair, Recipe
+from nlrl.learning.text.model import TextTransformer
 
 NEEDS = ("torch",)
 SLACK = {"tic_tac_toe": 0.01, "maze": 0.05}  # mean return that language may lose against numbers

@@ -45,20 +45,21 @@ from typing import Any
 import msgspec
 
 from equipment.marks import Marks
-from nlrl.benchmark.intervals import Interval, gain_interval, mean_interval
-from nlrl.compute import Bank
+from nlrl.bank import Bank
 from nlrl.compute.ledger import Ledger
 from nlrl.core import ANSWER_PHRASE, Budget, MissingExtra, Model, Problem, Request, Sampling, TaskType
-from nlrl.language_rl.asking.baselines import gepa_policy, random_examples, reflexion
-from nlrl.language_rl.asking.critique import Critic
-from nlrl.language_rl.asking.improve_policy import improve_policy
-from nlrl.language_rl.asking.policy import LanguagePolicy, diff
-from nlrl.language_rl.asking.proposals import EXAMPLES
-from nlrl.language_rl.asking.rollouts import Judge, Roller, Rollout, values_of
-from nlrl.language_rl.asking.turn import AskingSettings, split
-from nlrl.models import ScriptedModel, load_model
+from nlrl.evaluation.intervals import Interval, gain_interval, mean_interval
+from nlrl.learning.language.asking.baselines import gepa_policy, random_examples, reflexion
+from nlrl.learning.language.asking.critique import Critic
+from nlrl.learning.language.asking.improve_policy import improve_policy
+from nlrl.learning.language.asking.policy import LanguagePolicy, diff
+from nlrl.learning.language.asking.proposals import EXAMPLES
+from nlrl.learning.language.asking.rollouts import Judge, Roller, Rollout, values_of
+from nlrl.learning.language.asking.turn import AskingSettings, split
+from nlrl.models import load_model
 from nlrl.strategies.best_of_n import ALTERNATIVES
 from nlrl.tasks.datasets import load_problems
+from nlrl.testing import ScriptedModel
 
 MOST_ATTEMPTS, WAYS = 64, "none,gpi,random,reflexion,gepa,more"
 

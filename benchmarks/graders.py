@@ -55,8 +55,8 @@ def ours(decisions: Sequence[Decision]) -> list[Graded]:
 
 
 def _mathematics(decision: Decision) -> Graded:
+    from nlrl.answers import default_equivalence, extract_answer
     from nlrl.core import Problem, TaskType
-    from nlrl.rewards import default_equivalence, extract_answer
 
     if decision.kind == "choice":
         problem = Problem("Which one?", choices=decision.choices, task_type=TaskType.COMMONSENSE)
@@ -75,8 +75,9 @@ def _mathematics(decision: Decision) -> Graded:
 
 
 def _known(decision: Decision) -> Graded:
+    from nlrl.answers import extract_answer
     from nlrl.core import Candidate, Completion, Finish, Problem, TaskType, Verdict
-    from nlrl.rewards import TextVerifier, extract_answer
+    from nlrl.verifiers import TextVerifier
 
     problem = Problem(
         decision.question, reference=decision.gold, aliases=decision.aliases, task_type=TaskType.COMMONSENSE

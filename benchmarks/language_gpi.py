@@ -22,9 +22,9 @@ from tempfile import TemporaryDirectory
 
 from equipment.marks import Marks
 from gpi_prompt_only import scripted, sums
-from nlrl.compute import Bank
+from nlrl.bank import Bank
 from nlrl.core import ANSWER_PHRASE, Sampling
-from nlrl.language_rl import language_gpi
+from nlrl.learning.language import language_gpi
 
 
 def main() -> int:

@@ -37,9 +37,9 @@ from nlrl.compute.machine import processor_seconds
 from nlrl.core import Budget, Delta, Model, NlrlError, Problem, Sampling, Verdict, blind
 from nlrl.models import load_model
 from nlrl.models.registry import DEFAULT_MODEL
-from nlrl.rewards.reference import ReferenceVerifier
 from nlrl.strategies import solve
 from nlrl.tasks import load_problems
+from nlrl.verifiers.reference import ReferenceVerifier
 
 KINDS = ("math", "coding", "commonsense")
 WAYS = ("direct", "self_consistency(n=4)", "best_of_n(n=4, select=best)", "self_refine(rounds=1)", "auto")

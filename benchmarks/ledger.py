@@ -29,10 +29,11 @@ import httpx
 from equipment.marks import Marks
 from nlrl.compute import Compute
 from nlrl.core import Budget, Problem, Sampling, TaskType
-from nlrl.models._stub_server import Manners, StubServer
-from nlrl.models.openai import OpenAIModel, Patience
+from nlrl.models.openai import OpenAIModel
+from nlrl.models.openai.model import Patience
 from nlrl.server import App, Catalog, KeyStore, serving
 from nlrl.strategies import solve, strategies
+from nlrl.testing.stub_server import Manners, StubServer
 
 SETTINGS = {  # small enough that a limit strikes in the middle
     "direct": "", "best_of_n": "n=5", "weighted_vote": "n=5", "self_consistency": "n=6",

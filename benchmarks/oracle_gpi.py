@@ -18,22 +18,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from equipment.marks import Marks
-from nlrl.language_rl.acting.desk import Desk
-from nlrl.language_rl.acting.gpi import ActingSettings, Result, language_policy_iteration
-from nlrl.language_rl.acting.operators import Operators
-from nlrl.language_rl.acting.oracle import OracleModel
-from nlrl.language_rl.acting.policies import Table, Uniform
-from nlrl.language_rl.acting.texts import worth
-from nlrl.language_rl.acting.values import Store, question
-from nlrl.language_rl.environments import make
-from nlrl.language_rl.environments.exact import (
+from nlrl.environments import make
+from nlrl.environments.exact import (
     mean_return,
     start_value,
     success_within,
     uniform_policy,
     value_iteration,
 )
-from nlrl.language_rl.environments.finite import FiniteEnvironment, State
+from nlrl.environments.finite import FiniteEnvironment, State
+from nlrl.learning.language.acting.desk import Desk
+from nlrl.learning.language.acting.gpi import ActingSettings, Result, language_policy_iteration
+from nlrl.learning.language.acting.operators import Operators
+from nlrl.learning.language.acting.oracle import OracleModel
+from nlrl.learning.language.acting.policies import Table, Uniform
+from nlrl.learning.language.acting.texts import worth
+from nlrl.learning.language.acting.values import Store, question
 
 Measure = Callable[[FiniteEnvironment, dict[State, str]], float]
 

@@ -21,12 +21,12 @@ from pathlib import Path
 import numpy as np
 
 from equipment.marks import Marks
-from nlrl.benchmark import gain_interval, import_panels
-from nlrl.benchmark.sweep import Point, sweep
-from nlrl.compute import Bank, ReplayModel
+from nlrl.answers.extraction import extract_answer
+from nlrl.bank import Bank, ReplayModel
 from nlrl.core import Budget, Problem, Request, Sampling, TaskType, user
-from nlrl.models.scripted import StochasticModel
-from nlrl.rewards.extraction import extract_answer
+from nlrl.evaluation import gain_interval, import_panels
+from nlrl.evaluation.sweep import Point, sweep
+from nlrl.testing.scripted import StochasticModel
 
 STRATEGIES = (
     "direct",

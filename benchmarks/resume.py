@@ -38,10 +38,10 @@ from typing import Any
 import msgspec
 
 from equipment.marks import Marks
-from nlrl.benchmark import RunConfig, latest, read_records, run_benchmark
-from nlrl.compute import Bank, sample_key
+from nlrl.bank import Bank, sample_key
 from nlrl.core import Budget, Delta, Problem, Request, Sampling, TaskType
-from nlrl.models.scripted import StochasticModel
+from nlrl.evaluation import RunConfig, latest, read_records, run_benchmark
+from nlrl.testing.scripted import StochasticModel
 
 Draw = tuple[str, int]
 

@@ -34,9 +34,9 @@ from typing import Any
 
 from equipment.marks import Marks
 from equipment.servers import HERE, Server, end_orderly, nlrl_serve, upstream
-from nlrl.benchmark import RunConfig, run_benchmark
-from nlrl.compute import Bank
+from nlrl.bank import Bank
 from nlrl.core import NlrlError, Problem, Request, Sampling, TaskType, user
+from nlrl.evaluation import RunConfig, run_benchmark
 from nlrl.models import load_model
 from nlrl.models.llama import LlamaModel
 

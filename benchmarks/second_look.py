@@ -33,13 +33,14 @@ from typing import Any
 
 from equipment.marks import Marks
 from equipment.public_sets import Decision, evouna, hard_verify
+from nlrl.answers import extract_answer
 from nlrl.compute import Compute
 from nlrl.core import Candidate, Completion, Finish, Model, NlrlError, Problem, Score, TaskType, Verdict
 from nlrl.models import load_model
-from nlrl.models.scripted import ScriptedModel
-from nlrl.rewards import ReferenceVerifier, SecondLook, extract_answer
-from nlrl.rewards._asking import read_verdict
-from nlrl.rewards.second_look import SECOND_LOOK, _case, _prompt, said_by
+from nlrl.testing.scripted import ScriptedModel
+from nlrl.verifiers import ReferenceVerifier, SecondLook
+from nlrl.verifiers._asking import read_verdict
+from nlrl.verifiers.second_look import SECOND_LOOK, _case, _prompt, said_by
 
 TRICKS = Path(__file__).parent / "data" / "grader_tricks.json"
 LATER = "thought up afterwards"

@@ -30,7 +30,7 @@ import httpx
 
 from equipment.fault_bench import CHAT, QUESTION, SINGLE, Bench, events, send_only, usage_equals
 from equipment.served import nlrl_serve, stop
-from nlrl.models._stub_server import Fault, Manners, StubServer
+from nlrl.testing.stub_server import Fault, Manners, StubServer
 
 PATIENCE_S = 4.0
 GONE_S = 1.0  # within which the upstream calls of a client that left must have ended

@@ -35,8 +35,8 @@ from equipment.counting_upstream import CountingUpstream
 from equipment.hostile import CHAT, FINE, attacks, exchange, mutated, odd_body, sized, status
 from equipment.marks import Marks
 from equipment.served import Served, nlrl_serve
-from nlrl.models._stub_server import StubServer
 from nlrl.server import KeyStore
+from nlrl.testing.stub_server import StubServer
 
 ROOT = Path(__file__).resolve().parent.parent
 MOST_BODY = 10 << 20

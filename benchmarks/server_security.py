@@ -30,9 +30,9 @@ from equipment.echo_upstream import WAYS, EchoUpstream
 from equipment.marks import Marks
 from equipment.served import Served, nlrl_serve
 from equipment.timing import chance_above, shown, time_in_turns
-from nlrl.models._stub_server import Manners, StubServer
 from nlrl.server import KeyStore
 from nlrl.server import app as routes
+from nlrl.testing.stub_server import Manners, StubServer
 
 UPSTREAM_KEY = "Zebra7Quilt9Mango4Pylon2"  # does not look like a key, so that only knowing it hides it
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

@@ -33,17 +33,18 @@ from pathlib import Path
 import numpy as np
 
 from equipment.marks import Marks
-from nlrl.benchmark.panels import import_panels
-from nlrl.benchmark.races import Race, read_races
-from nlrl.benchmark.synthetic_traces import WORLDS, world, write_traces
-from nlrl.benchmark.trace_calls import outcomes, replay
-from nlrl.benchmark.trace_weights import fit_races
-from nlrl.compute import Bank, Compute, ReplayModel
+from nlrl.bank import Bank, ReplayModel
+from nlrl.compute import Compute
+from nlrl.evaluation.panels import import_panels
+from nlrl.evaluation.races import Race, read_races
+from nlrl.evaluation.trace_calls import outcomes, replay
+from nlrl.evaluation.trace_weights import fit_races
 from nlrl.strategies import solve
 from nlrl.strategies.adaptive_consistency import adaptive_consistency
 from nlrl.strategies.lead import leader_holds
 from nlrl.strategies.trace_shape import TraceWeights, save_weights
 from nlrl.strategies.umpire import call_at, umpire
+from nlrl.testing.synthetic_traces import WORLDS, world, write_traces
 
 THRESHOLDS = (0.55, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 0.995, 1.0)  # 1.0: plain self-consistency
 CAPS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64)

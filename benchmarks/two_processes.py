@@ -41,12 +41,12 @@ from pathlib import Path
 from typing import Any
 
 from equipment.marks import Marks
-from nlrl.benchmark import RunConfig, latest, read_records, run_benchmark
-from nlrl.benchmark.records import Record
-from nlrl.compute import Bank
+from nlrl.bank import Bank
 from nlrl.core import Problem, Sampling, TaskType
-from nlrl.models._stub_server import Manners, StubServer
+from nlrl.evaluation import RunConfig, latest, read_records, run_benchmark
+from nlrl.evaluation.records import Record
 from nlrl.models.openai import OpenAIModel
+from nlrl.testing.stub_server import Manners, StubServer
 
 SAME = ("direct", "self_consistency(n=8)", "best_of_n(n=6)", "self_refine(rounds=1)")
 OTHERS = (

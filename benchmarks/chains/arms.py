@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from chains.prm import ChainPRM
 from chains.world import SAMPLING, World, prompt
-from nlrl.compute import Bank, Compute
+from nlrl.bank import Bank
+from nlrl.compute import Compute
 from nlrl.core import Answer, Candidate, Completion, Finish, Phase, Problem
 from nlrl.strategies import get_strategy, solve
 from nlrl.strategies.registry import parse_strategy

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from chains.arms import Outcome, Probes
 from chains.choice import PRICES, Chosen, Floats, Seed, Whole, quotient_intervals, ratio_intervals, ratios
 from equipment.marks import Marks
-from nlrl.benchmark.intervals import GAIN, mean_interval
-from nlrl.benchmark.plot import locator
+from nlrl.evaluation.intervals import GAIN, mean_interval
+from nlrl.evaluation.plot import locator
 from nlrl.strategies import todays_name
 
 T = TypeVar("T", bound=np.generic)

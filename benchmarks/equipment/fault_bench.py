@@ -12,7 +12,7 @@ import httpx
 
 from equipment.marks import Marks
 from equipment.served import Served
-from nlrl.models._stub_server import Fault, Manners, StubServer
+from nlrl.testing.stub_server import Fault, Manners, StubServer
 
 QUESTION = [{"role": "user", "content": "What is 17 + 25?"}]
 CHAT = "/v1/chat/completions"

@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from nlrl.language_rl.acting.texts import state_text
-from nlrl.language_rl.environments.exact import mean_return
-from nlrl.training._text_fit import adamw, learn, optimisers, weighed
-from nlrl.training._text_net import Net, Size
-from nlrl.training._text_words import END, PAD, REPLY, Words
-from nlrl.training.learner import Recipe
+from nlrl.environments.exact import mean_return
+from nlrl.learning.language.acting.texts import state_text
+from nlrl.learning.learner import Recipe
+from nlrl.learning.text.fit import adamw, learn, optimisers, weighed
+from nlrl.learning.text.net import Net, Size
+from nlrl.learning.text.words import END, PAD, REPLY, Words
 
 _READ = 512  # states at once
 

@@ -25,8 +25,8 @@ from typing import Any
 
 import msgspec
 
-from nlrl.benchmark.panels import Probe, Row, Sample
 from nlrl.core import Finish
+from nlrl.evaluation.panels import Probe, Row, Sample
 
 FOLDERS = (
     "outputs/candidate_reruns_gemma4_12b_extended/mmlu_pro",

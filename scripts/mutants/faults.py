@@ -25,8 +25,10 @@ from mutmut.mutation.pragma_handling import IgnoredCode
 ROOMS = {  # what is drawn from, and by which name the report calls it
     "core": "core",
     "compute": "compute",
-    "evaluation": "benchmark",
-    "graders": "rewards",
+    "bank": "bank",
+    "evaluation": "evaluation",
+    "answers": "answers",
+    "graders": "verifiers",
     "scaling": "scaling",
 }
 PROSE = re.compile(r"[A-Za-z']{2,},? [A-Za-z']+,? [A-Za-z']{2,}")

@@ -18,7 +18,8 @@ from nlrl.core.offers import offer
 from nlrl.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from nlrl.compute import Bank, Compute, ReplayModel, Strategy
+    from nlrl.bank import Bank, ReplayModel
+    from nlrl.compute import Compute, Strategy
     from nlrl.core import (
         Answer,
         Budget,
@@ -52,15 +53,8 @@ if TYPE_CHECKING:
         setup_logging,
         tokenize_with_cache,
     )
-    from nlrl.language_rl import LanguagePolicy, language_gpi
+    from nlrl.learning.language import LanguagePolicy, language_gpi
     from nlrl.models import load_model
-    from nlrl.rewards import as_verifier, get_verifier
-    from nlrl.rewards.mocks import (
-        mock_coding_reward_model,
-        mock_commonsense_reward_model,
-        mock_math_reward_model,
-        mock_reward_model,
-    )
     from nlrl.sandbox import run_code_tests
     from nlrl.strategies import solve
     from nlrl.tasks import (
@@ -71,12 +65,20 @@ if TYPE_CHECKING:
         get_dynamic_prompt,
         load_problems,
     )
+    from nlrl.verifiers import as_verifier, get_verifier
+    from nlrl.verifiers.mocks import (
+        mock_coding_reward_model,
+        mock_commonsense_reward_model,
+        mock_math_reward_model,
+        mock_reward_model,
+    )
 
-offer("model", "stochastic", "nlrl.models.scripted:StochasticModel")
+offer("model", "stochastic", "nlrl.testing.scripted:StochasticModel")
 offer("strategy", "auto", "nlrl.scaling.auto:auto")
 
 __getattr__, __dir__ = lazy(__name__, {
-    "nlrl.compute": ("Bank", "Compute", "ReplayModel", "Strategy"),
+    "nlrl.bank": ("Bank", "ReplayModel"),
+    "nlrl.compute": ("Compute", "Strategy"),
     "nlrl.core": (
         "Answer", "Budget", "Candidate", "CodeTests", "Completion", "Gist", "Message", "Model", "NlrlError", "Problem",
         "Request", "Sampling", "Score", "TaskType", "Usage", "UserError", "Verdict", "Verifier",
@@ -86,17 +88,17 @@ __getattr__, __dir__ = lazy(__name__, {
         "run_tests", "save_results_to_json", "self_consistency_selection", "self_refine", "setup_logging",
         "tokenize_with_cache",
     ),
-    "nlrl.language_rl": ("LanguagePolicy", "language_gpi"),
+    "nlrl.learning.language": ("LanguagePolicy", "language_gpi"),
     "nlrl.models": ("load_model",),
-    "nlrl.rewards": ("as_verifier", "get_verifier"),
-    "nlrl.rewards.mocks": (
-        "mock_coding_reward_model", "mock_commonsense_reward_model", "mock_math_reward_model", "mock_reward_model",
-    ),
     "nlrl.sandbox": ("run_code_tests",),
     "nlrl.strategies": ("solve",),
     "nlrl.tasks": (
         "EXAMPLE_MATH_PROBLEM", "PROMPT_TEMPLATES", "as_problem", "classify_task", "get_dynamic_prompt",
         "load_problems",
+    ),
+    "nlrl.verifiers": ("as_verifier", "get_verifier"),
+    "nlrl.verifiers.mocks": (
+        "mock_coding_reward_model", "mock_commonsense_reward_model", "mock_math_reward_model", "mock_reward_model",
     ),
 })  # fmt: skip
 

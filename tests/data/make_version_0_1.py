@@ -30,8 +30,8 @@ from typing import Any
 import httpx
 
 from nlrl.cli.app import run
-from nlrl.models._stub_server import Manners, StubServer
 from nlrl.server import KeyStore
+from nlrl.testing.stub_server import Manners, StubServer
 
 PORT = 18431  # part of the model's name, and so of its keys
 SUMS = [(f"What is {a} + {b}?", str(a + b)) for a, b in zip(range(17, 25), range(25, 17, -1), strict=True)]
@@ -123,7 +123,7 @@ def main(home: Path) -> None:
         (Forgetful, "no-logprobs-live", ()),
     ):
         with server(Manners(reply=guess), port=PORT) as stub:
-            from nlrl.models import _openai_server
+            from nlrl.models.openai import server as _openai_server
 
             _openai_server._known.clear()  # each as a process of its own would find it
             bench(home, f"{stub.base_url}#stub", f"{bank}.sqlite", STRATEGIES if more else LIVE, "--out",

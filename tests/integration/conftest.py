@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from nlrl.models import _openai_server
-from nlrl.models._stub_server import StubServer
-from nlrl.models.openai import OpenAIModel, Patience
-from nlrl.models.scripted import ScriptedModel
+from nlrl.models.openai import OpenAIModel
+from nlrl.models.openai import server as _openai_server
+from nlrl.models.openai.model import Patience
 from nlrl.server import App, Catalog, KeyStore, Settings, serving
+from nlrl.testing.scripted import ScriptedModel
+from nlrl.testing.stub_server import StubServer
 
 
 class Lab:

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from nlrl.benchmark import (
+from nlrl.bank import Bank, ReplayModel
+from nlrl.core import Budget, Problem, Sampling, TaskType
+from nlrl.evaluation import (
     RunConfig,
     export_panels,
     import_panels,
@@ -22,11 +24,9 @@ from nlrl.benchmark import (
     read_records,
     run_benchmark,
 )
-from nlrl.benchmark.report import report
-from nlrl.benchmark.sweep import sweep
-from nlrl.compute import Bank, ReplayModel
-from nlrl.core import Budget, Problem, Sampling, TaskType
-from nlrl.models.scripted import StochasticModel
+from nlrl.evaluation.report import report
+from nlrl.evaluation.sweep import sweep
+from nlrl.testing.scripted import StochasticModel
 
 _STRATEGIES = (
     "direct",

@@ -13,15 +13,15 @@ from typing import Any
 import httpx
 import pytest
 
-from nlrl.benchmark import read_records
+from nlrl.bank import Bank
 from nlrl.cli.app import run
-from nlrl.compute import Bank
-from nlrl.language_rl.asking.log import read_iterations
-from nlrl.language_rl.asking.policy import load_language_policy
-from nlrl.models import _openai_server
-from nlrl.models._stub_server import Manners, StubServer
+from nlrl.evaluation import read_records
+from nlrl.learning.language.asking.log import read_iterations
+from nlrl.learning.language.asking.policy import load_language_policy
 from nlrl.models.openai import OpenAIModel
+from nlrl.models.openai import server as _openai_server
 from nlrl.server import App, Catalog, Journal, KeyStore, Records, serving
+from nlrl.testing.stub_server import Manners, StubServer
 
 ANN = "ann 'o\" %_é\n"  # a user's id may be anything
 SUMS = range(1, 9)

@@ -16,9 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nlrl.core import Completion, Finish, ModelRefused, ModelUnavailable, Request, Sampling, user
-from nlrl.models import _openai_server
-from nlrl.models._stub_server import Fault, Manners, StubServer
-from nlrl.models.openai import OpenAIModel, Patience
+from nlrl.models.openai import OpenAIModel
+from nlrl.models.openai import server as _openai_server
+from nlrl.models.openai.model import Patience
+from nlrl.testing.stub_server import Fault, Manners, StubServer
 
 QUICK = Patience(backoff_s=0.02, try_s=20.0, read_s=10.0, connect_s=10.0, total_s=60.0, retries=4)
 ASK = Request((user("What is 17 + 25?"),))

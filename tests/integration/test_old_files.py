@@ -11,11 +11,11 @@ import msgspec
 import pytest
 from tests.data.make_version_0_1 import LIVE, STRATEGIES
 
-from nlrl.benchmark import latest, read_records
 from nlrl.cli.app import run
-from nlrl.models.scripted import StochasticModel
+from nlrl.evaluation import latest, read_records
 from nlrl.server import KeyStore
-from nlrl.server.records import Records
+from nlrl.server.observe.records import Records
+from nlrl.testing.scripted import StochasticModel
 
 _SECRET = "nlrl_14ec2561_ckpAbfsWiqv2QCr9iVNQKzmX1icAnF0T0ROcEF4Vr3U"  # of a key that opens nothing but the copy here
 _STUB = "openai:stub@127.0.0.1:18431"

@@ -14,19 +14,20 @@ from functools import partial
 
 import pytest
 
-from nlrl.benchmark import RunConfig, latest, read_records, run_benchmark
-from nlrl.benchmark.record_log import outcome
-from nlrl.compute import Bank, Compute
+from nlrl.bank import Bank
+from nlrl.compute import Compute
 from nlrl.core import Answer, Budget, Delta, Message, Phase, Problem, Request, Sampling, TaskType, Verdict, blind, user
-from nlrl.language_rl import language_gpi
-from nlrl.language_rl.asking.policy import Evidence, LanguagePolicy, Principle
+from nlrl.evaluation import RunConfig, latest, read_records, run_benchmark
+from nlrl.evaluation.record_log import outcome
+from nlrl.learning.language import language_gpi
+from nlrl.learning.language.asking.policy import Evidence, LanguagePolicy, Principle
 from nlrl.models.gists import GistResult, stream_gists
-from nlrl.models.scripted import ScriptedModel
-from nlrl.rewards.reference import ReferenceVerifier
 from nlrl.scaling.calibrate import calibrate
 from nlrl.scaling.policy import save_policy
 from nlrl.strategies import solve
 from nlrl.tasks import classify_task, get_dynamic_prompt, load_problems, messages_for
+from nlrl.testing.scripted import ScriptedModel
+from nlrl.verifiers.reference import ReferenceVerifier
 
 KINDS = ("math", "coding", "commonsense")
 STRATEGIES = (

@@ -18,11 +18,12 @@ from typing import Any
 
 import pytest
 
-from nlrl.benchmark import import_panels
-from nlrl.compute import Bank, Compute, ReplayModel
+from nlrl.bank import Bank, ReplayModel
+from nlrl.compute import Compute
 from nlrl.core import Budget, Model, NlrlError, Problem, TaskType
-from nlrl.models import StochasticModel
+from nlrl.evaluation import import_panels
 from nlrl.strategies import solve
+from nlrl.testing import StochasticModel
 
 FILE = Path(__file__).parents[1] / "data" / "same_answers.json"
 STRATEGIES = (

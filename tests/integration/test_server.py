@@ -12,10 +12,10 @@ import openai
 import pytest
 
 from nlrl.core import Prices, Request
-from nlrl.models._stub_server import Fault, Manners, StubServer
 from nlrl.models.openai import OpenAIModel
-from nlrl.models.scripted import Reply, ScriptedModel
 from nlrl.server import App, Catalog, serving
+from nlrl.testing.scripted import Reply, ScriptedModel
+from nlrl.testing.stub_server import Fault, Manners, StubServer
 
 # loading certificates takes a tenth of a second, and there is no TLS here
 get = functools.partial(httpx.get, verify=False)

@@ -14,9 +14,9 @@ import httpx
 import openai
 import pytest
 
-from nlrl.models._stub_server import Fault, Manners, StubServer
 from nlrl.models.openai import OpenAIModel
 from nlrl.server import App, Catalog, KeyStore, Settings, serving
+from nlrl.testing.stub_server import Fault, Manners, StubServer
 
 # loading certificates takes a tenth of a second, and there is no TLS here
 get = functools.partial(httpx.get, verify=False)

@@ -18,8 +18,8 @@ import httpx
 import pytest
 
 from nlrl.core import Budget
-from nlrl.models._stub_server import Fault, Manners, StubServer
 from nlrl.server import KeyStore, Settings
+from nlrl.testing.stub_server import Fault, Manners, StubServer
 
 # loading certificates takes a tenth of a second, and there is no TLS here
 get = functools.partial(httpx.get, verify=False)

@@ -20,11 +20,11 @@ from typing import Any
 import httpx
 import pytest
 
-from nlrl.models import _openai_server
-from nlrl.models._stub_server import StubServer
 from nlrl.models.openai import OpenAIModel
-from nlrl.models.scripted import ScriptedModel
+from nlrl.models.openai import server as _openai_server
 from nlrl.server import App, Catalog, Journal, KeyStore, Records, Texts, serving
+from nlrl.testing.scripted import ScriptedModel
+from nlrl.testing.stub_server import StubServer
 
 get = functools.partial(httpx.get, verify=False)
 post = functools.partial(httpx.post, verify=False)
@@ -319,7 +319,7 @@ def test_a_killed_server_has_lost_no_answered_request_and_sigterm_does_not_wait_
     script = f"""
 import sys
 from pathlib import Path
-from nlrl.models.scripted import ScriptedModel
+from nlrl.testing.scripted import ScriptedModel
 from nlrl.server import App, Catalog, Journal, Records, listen
 model = ScriptedModel(lambda request, index: "Final Answer: 42")
 app = App(Catalog({{"here": model}}), journal=Journal(Records({str(tmp_path / "r.sqlite")!r}), "keep"))

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from nlrl.answers import extract_answer
 from nlrl.core import Candidate, Completion, Finish, Problem, Verdict
-from nlrl.rewards import extract_answer
-from nlrl.rewards.code import CodeVerifier
 from nlrl.tasks import load_problems
+from nlrl.verifiers.code import CodeVerifier
 
 N = 20
 

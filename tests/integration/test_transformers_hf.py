@@ -210,8 +210,8 @@ def test_greedy_is_what_generate_gives(model, tokenizer, content, n):
 @pytest.mark.parametrize("kind", ["llama", "mistral-window", "gpt2", "gemma2", "lfm2-conv"])
 def test_architectures_token_for_token(kind, torch, tokenizer):
     """Windowed, recurrent and position-embedding models too, past the growth of the cache; rows leave on the way."""
-    from nlrl.models._transformers_decode import Network, Row, decode
-    from nlrl.models._transformers_sampling import Policy
+    from nlrl.models.transformers.decode import Network, Row, decode
+    from nlrl.models.transformers.sampling import Policy
 
     if kind == "lfm2-conv" and not hasattr(importlib.import_module("transformers.cache_utils"), "LinearAttentionLayer"):
         pytest.skip("this version of transformers keeps recurrent states outside of its general cache")
@@ -305,7 +305,7 @@ def test_filters_are_those_of_the_library(seed, vocabulary, spread, temperature,
     torch = pytest.importorskip("torch")
     from transformers.generation import logits_process as hf
 
-    from nlrl.models._transformers_sampling import Policy, distribution
+    from nlrl.models.transformers.sampling import Policy, distribution
 
     logits = torch.randn(3, vocabulary, generator=torch.Generator().manual_seed(seed)) * spread
     ours, ids = distribution(logits, Policy(temperature, top_p, top_k, min_p))
@@ -325,7 +325,7 @@ def test_filters_are_those_of_the_library(seed, vocabulary, spread, temperature,
 def test_a_growing_cache_layer_holds_what_the_library_s_layer_holds(torch, data):
     from transformers.cache_utils import DynamicLayer
 
-    from nlrl.models._transformers_cache import GrowingLayer
+    from nlrl.models.transformers.cache import GrowingLayer
 
     ours, theirs, rows = GrowingLayer(), DynamicLayer(), 2
     for _ in range(data.draw(st.integers(1, 12))):
@@ -350,7 +350,7 @@ def test_a_growing_cache_layer_holds_what_the_library_s_layer_holds(torch, data)
 
 
 def test_draws_follow_their_distribution_and_never_hit_what_is_excluded(torch):
-    from nlrl.models._transformers_sampling import Policy, choose
+    from nlrl.models.transformers.sampling import Policy, choose
 
     logits = torch.tensor([[2.0, 1.0, 0.0, -1.0, 3.0, -50.0]])
     uniforms = [(at + 0.5) / 20_000 for at in range(20_000)]  # evenly spaced: the counts are exact up to one per token
@@ -377,7 +377,7 @@ def test_seeds_reproduce_and_the_recorded_seed_of_a_seedless_draw_replays_it(mod
 
 
 def test_a_step_that_is_repeated_repeats_its_random_number(torch):
-    from nlrl.models._transformers_decode import Row
+    from nlrl.models.transformers.decode import Row
 
     row, other = Row(3), Row(-3)
     first = row.uniform()
@@ -577,7 +577,7 @@ def test_text_arrives_while_the_model_still_writes(learned, tokenizer):
 @settings(max_examples=80, deadline=None)
 @given(text=st.text(max_size=40), split=st.integers(0, 10))
 def test_tokens_become_text_one_by_one_without_loss(tokenizer, text, split):
-    from nlrl.models._transformers_prompts import Detokenizer, Prompts
+    from nlrl.models.transformers.prompts import Detokenizer, Prompts
 
     prompts = Prompts(tokenizer)
     ids = tokenizer.encode(text, add_special_tokens=False)
@@ -594,7 +594,7 @@ def test_words_of_a_sentencepiece_tokenizer_keep_their_spaces(torch):
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    from nlrl.models._transformers_prompts import Detokenizer, Prompts
+    from nlrl.models.transformers.prompts import Detokenizer, Prompts
 
     words = ["<s>", "</s>", "<unk>", "▁the", "▁answer", "▁is", "▁42", "a", "▁"]
     raw = Tokenizer(models.Unigram([(word, -1.0) for word in words], unk_id=2))
@@ -953,7 +953,7 @@ def test_a_missing_package_is_named_with_its_extra(package):
 
 
 def test_importing_the_backend_does_not_import_torch():
-    code = "import sys, nlrl.models.transformers; print({'torch', 'transformers', 'numpy'} & set(sys.modules))"
+    code = "import sys, nlrl.models.transformers.model; print({'torch', 'transformers', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "set()", done.stderr
 

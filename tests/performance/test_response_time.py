@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from nlrl import run_tests
-from nlrl.models.scripted import Reply, ScriptedModel
 from nlrl.server import App, Catalog, serving
+from nlrl.testing.scripted import Reply, ScriptedModel
 
 WAIT_S, CLIENTS = 0.3, 24
 

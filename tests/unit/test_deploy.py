@@ -25,10 +25,10 @@ import pytest
 
 from nlrl.cli.app import app as cli
 from nlrl.cli.serve import check_open, serve
-from nlrl.models.scripted import ScriptedModel
 from nlrl.server import App, Catalog, listen, serving
 from nlrl.server.app import _ALL
-from nlrl.server.metrics import Histogram, Metrics, Numbers
+from nlrl.server.observe.metrics import Histogram, Metrics, Numbers
+from nlrl.testing.scripted import ScriptedModel
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -8,15 +8,55 @@ import pytest
 
 from nlrl import former
 
+ONE = [old for old, places in former.MODULES.items() if len(places) == 1]
+DIVIDED = [old for old, places in former.MODULES.items() if len(places) > 1]
 
-@pytest.mark.parametrize("old", former.MODULES)
+
+@pytest.fixture(autouse=True)
+def forgotten():
+    """Old modules are imported anew in each test, as they warn once only."""
+    yield
+    for name in [name for name in sys.modules if any(f"{name}.".startswith(f"{old}.") for old in former.MODULES)]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("old", ONE)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the room above it
 def test_an_old_module_is_the_new_one(old):
-    with pytest.warns(DeprecationWarning, match=f"^{old} is now {former.MODULES[old]}; the old name goes with") as told:
-        sys.modules.pop(old, None)
+    new = former.MODULES[old][0]
+    with pytest.warns(DeprecationWarning, match=f"^{old} is now {new}; the old name goes with"):
         module = import_module(old)
-    assert module is import_module(former.MODULES[old])
-    assert module.__spec__ is not None and module.__spec__.name == module.__name__ == former.MODULES[old]
-    assert len(told) >= 1
+    assert module is import_module(new)
+    assert module.__spec__ is not None and module.__spec__.name == module.__name__ == new
+
+
+@pytest.mark.parametrize("old", DIVIDED)
+def test_a_divided_room_has_the_names_of_all_its_parts(old):
+    room = import_module(old)
+    for place in former.MODULES[old]:
+        for name in import_module(place).__all__:
+            with pytest.warns(DeprecationWarning, match=f"^{old}.{name} is now {place}.{name};"):
+                assert getattr(room, name) is getattr(import_module(place), name)
+    with pytest.raises(AttributeError, match=f"module '{old}' has no attribute 'nothing'"):
+        _ = room.nothing
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("nlrl.rewards.forms.read", "nlrl.answers.forms.read"),
+        ("nlrl.rewards.extraction", "nlrl.answers.extraction"),
+        ("nlrl.rewards.judge", "nlrl.verifiers.judge"),
+        ("nlrl.rewards.process_hf", "nlrl.verifiers.prm.huggingface"),
+        ("nlrl.benchmark.intervals", "nlrl.evaluation.intervals"),
+        ("nlrl.language_rl.acting.gpi", "nlrl.learning.language.acting.gpi"),
+        ("nlrl.language_rl.environments.maze", "nlrl.environments.maze"),
+        ("nlrl.training.learner", "nlrl.learning.learner"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_what_is_below_a_room_moves_with_it(old, new):
+    assert import_module(old) is import_module(new)
 
 
 @pytest.mark.parametrize("old, name", [(old, name) for old, names in former.NAMES.items() for name in names])
@@ -27,33 +67,30 @@ def test_an_old_name_is_the_new_one(old, name):
         assert getattr(module, name) is getattr(import_module(new), name)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_what_never_was_is_not_found():
     core = import_module("nlrl.core")
     with pytest.raises(AttributeError, match=r"module 'nlrl\.core' has no attribute 'Nothing'"):
         _ = core.Nothing
-    with pytest.raises(ModuleNotFoundError):
-        import_module("nlrl.cli.nothing")
-    assert former.place_of("nlrl.core.logs") == "" and former.place_of("json") == ""
+    for name in ("nlrl.cli.nothing", "nlrl.rewards.nothing", "nlrl.benchmark.nothing"):
+        with pytest.raises(ModuleNotFoundError):
+            import_module(name)
+    assert former.places_of("nlrl.core.logs") == () and former.places_of("json") == ()
 
 
-def test_rooms_below_a_room_that_moved_are_found(monkeypatch):
-    monkeypatch.setitem(former.MODULES, "nlrl.essence", "nlrl.core")
-    monkeypatch.setitem(former.MODULES, "nlrl.essence.odd", "nlrl.core.usage")
-    places = {"nlrl.essence": "core", "nlrl.essence.errors": "core.errors", "nlrl.essence.odd": "core.usage"}
-    for old, new in places.items():
-        with pytest.warns(DeprecationWarning, match=f"^{old} is now nlrl.{new}"):
-            assert import_module(old) is sys.modules[f"nlrl.{new}"]
-    for old in places:
-        del sys.modules[old]
+def test_no_row_hides_what_is_there():
+    for old in former.MODULES:
+        path = resources.files("nlrl").joinpath(*old.split(".")[1:])
+        assert not (path / "__init__.py").is_file() and not path.with_suffix(".py").is_file()
 
 
 def test_the_warning_points_at_the_line_that_imports(tmp_path):
     file = tmp_path / "old.py"
-    file.write_text("import nlrl\n\nfrom nlrl.cli.logs import redact\nfrom nlrl.core import Strategy\n")
+    file.write_text("import nlrl\n\nfrom nlrl.cli.logs import redact\nfrom nlrl.rewards import extract_answer\n")
     run = [sys.executable, "-W", "always::DeprecationWarning", str(file)]
     said = subprocess.run(run, capture_output=True, text=True, check=True).stderr
     assert f"{file}:3: DeprecationWarning: nlrl.cli.logs is now nlrl.core.logs" in said
-    assert f"{file}:4: DeprecationWarning: nlrl.core.Strategy is now nlrl.compute.Strategy" in said
+    assert f"{file}:4: DeprecationWarning: nlrl.rewards.extract_answer is now nlrl.answers.extract_answer" in said
 
 
 def test_files_of_a_room_that_lost_names_are_still_read():
@@ -63,7 +100,7 @@ def test_files_of_a_room_that_lost_names_are_still_read():
 
 
 def test_nobody_inside_uses_an_old_name():
-    """Warnings are errors here, so this is what every other test shows; of modules that no test imports, this one."""
+    """Warnings are errors here, so every other test shows it; of modules that no test imports, this one does."""
     code = """
 import pkgutil, sys, warnings
 import nlrl

@@ -9,10 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nlrl.benchmark import PANEL, RunConfig, latest, read_records, run_benchmark
-from nlrl.benchmark.records import Failure, ProblemRecord, Record, SpendRecord, UsageRecord
-from nlrl.benchmark.summary import summarise
-from nlrl.compute import Bank, Compute
+from nlrl.bank import Bank
+from nlrl.compute import Compute
 from nlrl.core import (
     Answer,
     Budget,
@@ -26,9 +24,9 @@ from nlrl.core import (
     Verdict,
     blind,
 )
-from nlrl.models.scripted import ScriptedModel
-from nlrl.rewards.judge import LLMJudge
-from nlrl.rewards.reference import ReferenceVerifier
+from nlrl.evaluation import PANEL, RunConfig, latest, read_records, run_benchmark
+from nlrl.evaluation.records import Failure, ProblemRecord, Record, SpendRecord, UsageRecord
+from nlrl.evaluation.summary import summarise
 from nlrl.sandbox import default_sandbox
 from nlrl.scaling.cells import Cells, replay_cells
 from nlrl.scaling.choose import (
@@ -43,6 +41,9 @@ from nlrl.scaling.choose import (
 from nlrl.scaling.difficulty import FEATURES
 from nlrl.strategies import registry, solve
 from nlrl.strategies.registry import strategies
+from nlrl.testing.scripted import ScriptedModel
+from nlrl.verifiers.judge import LLMJudge
+from nlrl.verifiers.reference import ReferenceVerifier
 
 QUESTION = "What is 17 + 25?"
 SUM = Problem(QUESTION, "42", TaskType.MATH)

@@ -45,8 +45,8 @@ def import_(file: Path, path: str | None, name: str | None) -> None:
 
     A line: {"question": "...", "reference": "70", "samples": [{"answer": "70", "tokens": 163, "text": null}, ...]}
     """
-    from nlrl.benchmark import import_panels
     from nlrl.cli.openers import bank_path, open_bank
+    from nlrl.evaluation import import_panels
 
     target = bank_path(path)
     with open_bank(str(target)) as samples:
@@ -73,8 +73,8 @@ def import_(file: Path, path: str | None, name: str | None) -> None:
 @data_options(required=False, about="For a model's name: the problems its samples were drawn for.")
 def export(source: str, file: Path, path: str | None, data: DataFiles) -> None:
     """Write the samples of SOURCE (a run, panel:NAME, or a model in the bank) to FILE as JSON lines."""
-    from nlrl.benchmark import export_panels
     from nlrl.cli.openers import open_bank, open_existing_bank, open_problems
+    from nlrl.evaluation import export_panels
 
     problems = open_problems(data, None, path, graded=False)
     a_run = (Path(source) / "config.json").is_file()

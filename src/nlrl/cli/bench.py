@@ -22,10 +22,10 @@ from nlrl.strategies import parse_strategy
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nlrl.benchmark.config import RunConfig
-    from nlrl.benchmark.run import Run
     from nlrl.core import Model, Verifier
-    from nlrl.language_rl.asking.policy import LanguagePolicy
+    from nlrl.evaluation.config import RunConfig
+    from nlrl.evaluation.run import Run
+    from nlrl.learning.language.asking.policy import LanguagePolicy
 
 # What to compare when nothing is named, on the same eight samples: one attempt, a vote, and by scores a weighted vote
 # and the one best.
@@ -87,13 +87,13 @@ def bench(
     """
     from rich.console import Console
 
-    from nlrl.benchmark.config import RunConfig
-    from nlrl.benchmark.report import FORMATS
     from nlrl.cli.openers import sampling
     from nlrl.cli.report import say_written, show_run
     from nlrl.compute.machine import in_words
-    from nlrl.language_rl.asking.policy import load_language_policy
-    from nlrl.rewards.registry import get_verifier
+    from nlrl.evaluation.config import RunConfig
+    from nlrl.evaluation.report import FORMATS
+    from nlrl.learning.language.asking.policy import load_language_policy
+    from nlrl.verifiers.registry import get_verifier
 
     policy = load_language_policy(policy_prompt) if policy_prompt else None
     get_verifier(verifier)  # a mistyped name must be said before anything is loaded
@@ -144,11 +144,11 @@ async def _run(
     bank: str | None,
     console: Console,
 ) -> Run:
-    from nlrl.benchmark.run import run_benchmark
     from nlrl.cli.openers import check_measurable, open_bank, open_model, open_problems
     from nlrl.cli.progress import bench_view
     from nlrl.cli.solve import load
-    from nlrl.models.weight_files import DEFAULT_MODEL
+    from nlrl.evaluation.run import run_benchmark
+    from nlrl.models.weights.known import DEFAULT_MODEL
 
     problems = open_problems(data, limit, bank, tell=lambda text: click.echo(text, err=True))
     model = open_model(config.model or None, problems, bank, prices)
@@ -183,7 +183,7 @@ def _grader(config: RunConfig, looker: Model) -> Verifier | None:
     """The standard grader with a second look, where one was asked for."""
     if not config.second_look:
         return None
-    from nlrl.rewards.second_look import SecondLook
+    from nlrl.verifiers.second_look import SecondLook
 
     return SecondLook(looker)
 

@@ -78,9 +78,9 @@ def calibrate(
     """
     from rich.console import Console
 
-    from nlrl.rewards.registry import get_verifier
     from nlrl.scaling.report import write_report
     from nlrl.strategies import get_strategy
+    from nlrl.verifiers.registry import get_verifier
 
     get_verifier(verifier)
     for text in strategies:
@@ -134,9 +134,9 @@ async def _run(
 
 def _weigh_traces(done: Calibration, out: Path, bank: str | None, samples: int) -> None:
     """What the shape of recorded traces says of their answers, for the umpire."""
-    from nlrl.benchmark import fit_trace_weights
     from nlrl.cli.openers import open_existing_bank
     from nlrl.core import UserError
+    from nlrl.evaluation import fit_trace_weights
     from nlrl.strategies.trace_shape import save_weights
 
     try:

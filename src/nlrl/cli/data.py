@@ -84,7 +84,7 @@ def export(path: Path, key: str | None, user: str | None, keys: Path, out: Path 
     """Everything that is kept of requests, as JSON lines: of one key, of one user, or all."""
     import msgspec
 
-    from nlrl.server.records import kept_user
+    from nlrl.server.observe.records import kept_user
 
     user = None if user is None else kept_user(user)
     with _open(path) as records:
@@ -122,7 +122,7 @@ def erase(
     """
     from nlrl.server.erasure import Who
     from nlrl.server.erasure import erase as erase_everywhere
-    from nlrl.server.records import kept_user
+    from nlrl.server.observe.records import kept_user
 
     if key is None and user is None:
         raise UserError("Whose requests? Name --user or --key. To delete by age: nlrl data purge --older-than 30d")
@@ -196,7 +196,7 @@ def labels(path: Path, out: Path | None, bank: str | None, name: str) -> None:
     They are a panel: data to bench and to calibrate with. A thumb up says that the answer was right; a thumb down
     without the right answer tells no reference, and is left out.
     """
-    from nlrl.server.labels import panel_lines
+    from nlrl.server.observe.labels import panel_lines
 
     if (out is None) == (bank is None):
         raise UserError("Where to? Name one of --out FILE and --bank BANK.")
@@ -223,8 +223,8 @@ def labels(path: Path, out: Path | None, bank: str | None, name: str) -> None:
 def _into_bank(rows: list[bytes], bank: str, name: str) -> None:
     from tempfile import TemporaryDirectory
 
-    from nlrl.benchmark import import_panels
     from nlrl.cli.openers import open_bank
+    from nlrl.evaluation import import_panels
 
     with TemporaryDirectory() as beside, open_bank(bank) as samples:
         file = Path(beside) / "labels.jsonl"
@@ -269,7 +269,7 @@ def _open(path: Path) -> Records:
 
 def _check_clock(records: Records, now: float, is_right: bool) -> None:
     """A clock that jumped would make everything old. Raises UserError where it is doubted and nobody confirms it."""
-    from nlrl.server.retention import DAY_S, JUMP_S
+    from nlrl.server.observe.retention import DAY_S, JUMP_S
 
     seen = records.clock()
     if seen is None or now - seen.at <= JUMP_S:

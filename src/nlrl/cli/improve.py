@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nlrl.core import Budget, Problem
-    from nlrl.language_rl.asking.improve_policy import Improvement
-    from nlrl.language_rl.asking.log import Entry
-    from nlrl.language_rl.asking.turn import AskingSettings
+    from nlrl.learning.language.asking.improve_policy import Improvement
+    from nlrl.learning.language.asking.log import Entry
+    from nlrl.learning.language.asking.turn import AskingSettings
 
 PICTURE, PAGE = "learning.png", "report.html"
 
@@ -71,9 +71,9 @@ def improve(
     from rich.console import Console
 
     from nlrl.cli.openers import sampling
-    from nlrl.language_rl.asking.turn import AskingSettings
-    from nlrl.rewards.registry import get_verifier
+    from nlrl.learning.language.asking.turn import AskingSettings
     from nlrl.strategies import get_strategy
+    from nlrl.verifiers.registry import get_verifier
 
     get_strategy(strategy)  # mistyped names must be said before anything is loaded
     for name in reward_models:
@@ -87,8 +87,8 @@ def improve(
     async def work() -> tuple[list[Improvement], list[Problem], str]:
         from nlrl.cli.openers import open_bank, open_model, open_problems
         from nlrl.cli.solve import load
-        from nlrl.language_rl.asking.improve_policy import improve_policy
-        from nlrl.language_rl.asking.policy import load_language_policy
+        from nlrl.learning.language.asking.improve_policy import improve_policy
+        from nlrl.learning.language.asking.policy import load_language_policy
 
         problems = open_problems(
             data, limit, bank, tell=lambda text: click.echo(text, err=True), graded=not reward_models
@@ -127,8 +127,8 @@ def improve(
 
 def _teller(console: Console) -> Callable[[Entry], None]:
     """A line an iteration, and what changed."""
-    from nlrl.language_rl.asking.page import in_words
-    from nlrl.language_rl.asking.policy import LanguagePolicy, diff
+    from nlrl.learning.language.asking.page import in_words
+    from nlrl.learning.language.asking.policy import LanguagePolicy, diff
 
     known: dict[str, LanguagePolicy] = {}
 
@@ -155,8 +155,8 @@ def _write(
     console: Console,
 ) -> None:  # fmt: skip
     from nlrl.core import MissingExtra
-    from nlrl.language_rl.asking.page import save_page
-    from nlrl.language_rl.asking.plot import save_png
+    from nlrl.learning.language.asking.page import save_page
+    from nlrl.learning.language.asking.plot import save_png
 
     runs, title = [f.iterations for f in found], f"{model} on {data}"
     picture: Path | None = out / PICTURE
@@ -178,7 +178,7 @@ def _write(
 
 def _show(found: list[Improvement], where: Path) -> None:
     from nlrl.cli.live import printable
-    from nlrl.language_rl.asking.policy import LanguagePolicy, diff
+    from nlrl.learning.language.asking.policy import LanguagePolicy, diff
 
     for number, one in enumerate(found):
         if len(found) > 1:

@@ -61,8 +61,8 @@ def pull(name: str | None) -> None:
 def info(name: str | None) -> None:
     """All about the weights of NAME: size, hash, licence, sources, place."""
     from nlrl.models import DEFAULT_MODEL, installed, weight_file
-    from nlrl.models.weight_files import HubFile
     from nlrl.models.weights import weight_path
+    from nlrl.models.weights.known import HubFile
 
     entry = weight_file(name or DEFAULT_MODEL)
     here = installed(entry)

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from nlrl.core import BankError, Budget, DataError, Model, Prices, Problem, Sampling, UnknownName, UserError
 
 if TYPE_CHECKING:
+    from nlrl.bank import Bank
     from nlrl.cli.datafiles import DataFiles
-    from nlrl.compute import Bank
 
 PANEL = "panel:"  # before the name of an imported panel, as data and as model
 _SHOWN = 10  # rows with a mistake that are named; the rest is counted
@@ -27,7 +27,7 @@ _SHOWN = 10  # rows with a mistake that are named; the rest is counted
 
 def open_bank(given: str | None, default: Path | None = None) -> Bank:
     """The bank that --bank or NLRL_BANK names, else `default`; "none" (and no default) is one in memory."""
-    from nlrl.compute import Bank
+    from nlrl.bank import Bank
 
     named = _named(given) or default
     return Bank(None if named == "none" else named)
@@ -75,7 +75,7 @@ def check_measurable(budget: Budget, model: Model) -> None:
 
 
 def _recorded(spec: str, bank: str | None) -> Model:
-    from nlrl.compute import ReplayModel
+    from nlrl.bank import ReplayModel
 
     is_panel = spec.startswith(PANEL)
     name = spec if is_panel else spec.partition(":")[2]
@@ -131,7 +131,7 @@ def open_problems(
 
 def _check_constraints(problem: Problem) -> None:
     """A constraint that nobody can check is refused before a run, and not at its first answer."""
-    from nlrl.rewards.constraints import check
+    from nlrl.verifiers.constraints import check
 
     for constraint in problem.constraints:
         try:

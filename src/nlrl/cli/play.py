@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nlrl.core import Model, Sampling
-    from nlrl.language_rl.acting.episodes import Episode
-    from nlrl.language_rl.acting.gpi import ActingSettings, Iteration
-    from nlrl.language_rl.acting.report import Line
-    from nlrl.language_rl.environments.finite import FiniteEnvironment
+    from nlrl.environments.finite import FiniteEnvironment
+    from nlrl.learning.language.acting.episodes import Episode
+    from nlrl.learning.language.acting.gpi import ActingSettings, Iteration
+    from nlrl.learning.language.acting.report import Line
 
 _SHOWN = 5  # changes that are printed after an iteration
 
@@ -103,10 +103,10 @@ def play(
     from rich.console import Console
 
     from nlrl.cli.openers import sampling
-    from nlrl.language_rl.acting.evaluation import Evaluation
-    from nlrl.language_rl.acting.gpi import ActingSettings
-    from nlrl.language_rl.acting.improvement import Enumerate, Refine
-    from nlrl.language_rl.environments import make, names
+    from nlrl.environments import make, names
+    from nlrl.learning.language.acting.evaluation import Evaluation
+    from nlrl.learning.language.acting.gpi import ActingSettings
+    from nlrl.learning.language.acting.improvement import Enumerate, Refine
 
     if environment is None:
         for name, about in names().items():
@@ -147,7 +147,7 @@ def play(
 
         stop.add_note(f"What was said is kept. Go on with:\n  {_same_command()}")
         raise
-    from nlrl.language_rl.acting.report import write_report
+    from nlrl.learning.language.acting.report import write_report
 
     facts = {"environment": env.name, "model": name, "rules": env.rules}
     facts["settings"] = ", ".join(f"{key}={value}" for key, value in config.items() if value not in (None, False))
@@ -166,15 +166,15 @@ async def _run(
 
     from nlrl.cli.openers import open_bank, open_model
     from nlrl.cli.solve import load
-    from nlrl.language_rl.acting.desk import CRITIC_ROLES, Desk
-    from nlrl.language_rl.acting.episodes import play as play_episodes
-    from nlrl.language_rl.acting.fits import fitted_policy, fitted_value
-    from nlrl.language_rl.acting.gpi import language_policy_iteration
-    from nlrl.language_rl.acting.improvement import Refine
-    from nlrl.language_rl.acting.operators import Operators
-    from nlrl.language_rl.acting.oracle import OracleModel
-    from nlrl.language_rl.acting.policies import PromptedPolicy, Uniform
-    from nlrl.language_rl.acting.report import learned_row, line, start_line
+    from nlrl.learning.language.acting.desk import CRITIC_ROLES, Desk
+    from nlrl.learning.language.acting.episodes import play as play_episodes
+    from nlrl.learning.language.acting.fits import fitted_policy, fitted_value
+    from nlrl.learning.language.acting.gpi import language_policy_iteration
+    from nlrl.learning.language.acting.improvement import Refine
+    from nlrl.learning.language.acting.operators import Operators
+    from nlrl.learning.language.acting.oracle import OracleModel
+    from nlrl.learning.language.acting.policies import PromptedPolicy, Uniform
+    from nlrl.learning.language.acting.report import learned_row, line, start_line
 
     opened: Model = OracleModel() if model == "oracle" else open_model(model or None, [], bank)
     judge: Model | None = OracleModel() if critic == "oracle" else open_model(critic, [], bank) if critic else None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from nlrl.benchmark.run import Progress
+    from nlrl.evaluation.run import Progress
 
 _LINE_EVERY_S = 10.0
 _REFRESH_HZ = 4

@@ -11,7 +11,7 @@ from nlrl.cli.frame import Command
 from nlrl.core import MissingExtra, UserError
 
 if TYPE_CHECKING:
-    from nlrl.benchmark.summary import Summary
+    from nlrl.evaluation.summary import Summary
 
 _LATEST = "latest"
 
@@ -39,7 +39,7 @@ def report(run: str, formats: tuple[str, ...], as_json: bool) -> None:
     Writes summary.json, a picture and a page that works without a network, in which every problem opens to its
     attempts.
     """
-    from nlrl.benchmark.report import FORMATS
+    from nlrl.evaluation.report import FORMATS
 
     path = _latest() if run == _LATEST else Path(run)
     chosen = formats or FORMATS
@@ -54,7 +54,7 @@ def report(run: str, formats: tuple[str, ...], as_json: bool) -> None:
 
 def show_run(path: Path, formats: tuple[str, ...]) -> tuple[Summary, list[Path]]:
     """The report of a run. Without matplotlib there is no picture, which is said and spoils nothing else."""
-    from nlrl.benchmark.report import report as make
+    from nlrl.evaluation.report import report as make
 
     try:
         return make(path, formats)
@@ -75,7 +75,7 @@ def say_written(path: Path, written: list[Path]) -> None:
 
 
 def _latest() -> Path:
-    from nlrl.benchmark.run_list import find_runs
+    from nlrl.evaluation.run_list import find_runs
 
     found = find_runs(Path("runs"))
     if not found:

@@ -22,7 +22,7 @@ from nlrl.core import UserError
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def ls(directory: Path, as_json: bool) -> None:
     """List the runs under DIRECTORY (default: runs), the latest first."""
-    from nlrl.benchmark.run_list import find_runs
+    from nlrl.evaluation.run_list import find_runs
 
     found = find_runs(directory)
     if as_json:

@@ -134,8 +134,8 @@ def with_verifier(strategy: str, verifier: str | None) -> str:
     """The strategy with that verifier. Raises UserError if it uses none, UnknownName if there is no such strategy."""
     import inspect
 
-    from nlrl.rewards.registry import get_verifier
     from nlrl.strategies import StrategySpec, get_strategy, parse_strategy
+    from nlrl.verifiers.registry import get_verifier
 
     spec = parse_strategy(strategy)
     run = get_strategy(spec)  # a mistyped name must be said before a model is loaded
@@ -195,7 +195,7 @@ async def _run(ask: Ask, console: Console, *, show: bool) -> account.Solved:
 
 def prompter(path: str | None) -> Prompter | None:
     """How a language policy's file asks; None without one. Raises DataError."""
-    from nlrl.language_rl.asking.policy import load_language_policy
+    from nlrl.learning.language.asking.policy import load_language_policy
 
     return load_language_policy(path).messages if path else None
 
@@ -210,7 +210,7 @@ async def load(model: Model, console: Console) -> None:
 
 
 async def _judge(problem: Problem, answer: Answer) -> str:
-    from nlrl.rewards.reference import ReferenceVerifier
+    from nlrl.verifiers.reference import ReferenceVerifier
 
     chosen = [c for c in answer.candidates if c.id == answer.chosen]
     if not chosen:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nlrl.core import Budget, Sampling
-    from nlrl.rewards.process_trees import PRMFile
-    from nlrl.training.rollouts import Labelled, LabelProgress
+    from nlrl.learning.rollouts import Labelled, LabelProgress
+    from nlrl.verifiers.prm.trees import PRMFile
 
 _LINE_EVERY_S = 10.0
 
@@ -120,8 +120,8 @@ async def _train(
     from nlrl.cli.openers import check_measurable, open_bank, open_model, open_problems
     from nlrl.cli.solve import load
     from nlrl.core.version import __version__
-    from nlrl.rewards.process_trees import write_prm
-    from nlrl.training.rollouts import label_attempts
+    from nlrl.learning.rollouts import label_attempts
+    from nlrl.verifiers.prm.trees import write_prm
 
     problems = open_problems(data, limit, bank, tell=lambda text: click.echo(text, err=True))
     model = open_model(spec or None, problems, bank, prices)
@@ -145,11 +145,11 @@ async def _train(
         "max_tokens": drawing.max_tokens,
     }
     if head:
-        from nlrl.training.linear_head import train_head
+        from nlrl.learning.linear_head import train_head
 
         file = await asyncio.to_thread(train_head, labelled, head, provenance=provenance, seed=seed)
     else:
-        from nlrl.training.prm import train_prm
+        from nlrl.learning.prm import train_prm
 
         file = await asyncio.to_thread(train_prm, labelled, provenance=provenance, seed=seed)
     write_prm(file, out)
@@ -159,11 +159,11 @@ async def _train(
 def _check_learner(head: str | None) -> None:
     """What the learner needs must be missing before the sampling, not after it."""
     if head:
-        from nlrl.models._transformers_load import require
+        from nlrl.models.transformers.load import require
 
         require("torch", "transformers")
     else:
-        from nlrl.training.boosting import require_sklearn
+        from nlrl.learning.boosting import require_sklearn
 
         require_sklearn()
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from msgspec import structs
 
-from nlrl.compute.bank import Draw
+from nlrl.bank.samples import Draw
 from nlrl.compute.bill import price
 from nlrl.core import Completion, Delta, Finish, Model, Request, Spend
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from nlrl.compute.bank import Draw
+from nlrl.bank.samples import Draw
 from nlrl.compute.bill import longest
 from nlrl.compute.session import Order, over
 from nlrl.compute.traces import PROBE_TOKENS, End, Event, Probe, Trace, Watch, read_answer

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import replace
 
-from nlrl.compute.bank import Draw
+from nlrl.bank.samples import Draw
 from nlrl.compute.bill import price
 from nlrl.compute.purse import Purse
 from nlrl.compute.traces import PROBE_TOKENS, End, Event, Probe, Trace, Watch, read_answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from nlrl.compute.bank import Cancelled, Draw
+from nlrl.bank.samples import Cancelled, Draw
 from nlrl.core import Capabilities, Model, Request, Spend
 
 _LEAST_TOKENS = 8  # the shortest completion worth asking for when the budget is nearly spent

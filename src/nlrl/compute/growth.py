@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from nlrl.answers.extraction import extract_answer
 from nlrl.compute.session import over
 from nlrl.core import (
     ANSWER_PHRASE,
@@ -21,7 +22,6 @@ from nlrl.core import (
     Spend,
     Stopped,
 )
-from nlrl.rewards.extraction import extract_answer
 
 if TYPE_CHECKING:
     from nlrl.compute.handle import Compute

@@ -24,9 +24,10 @@ from dataclasses import replace
 from time import monotonic
 from typing import TypeVar
 
+from nlrl.answers.extraction import extract_answer
+from nlrl.bank.samples import Bank, Draw
 from nlrl.compute import growth
 from nlrl.compute._watching import watching
-from nlrl.compute.bank import Bank, Draw
 from nlrl.compute.bill import cut_short, largest, longest, with_max_tokens
 from nlrl.compute.ledger import Hold, Ledger
 from nlrl.compute.metered import MeteredModel, priced
@@ -56,8 +57,7 @@ from nlrl.core import (
     Verifier,
     VerifierError,
 )
-from nlrl.rewards.extraction import extract_answer
-from nlrl.rewards.registry import get_verifier
+from nlrl.verifiers.registry import get_verifier
 
 # temperature and top_p as measured for small models; 512 tokens hold a worked grade-school solution
 DEFAULT_SAMPLING = Sampling(temperature=0.8, top_p=0.95, max_tokens=512)

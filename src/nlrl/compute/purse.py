@@ -18,11 +18,11 @@ from dataclasses import dataclass, field, replace
 
 from msgspec import structs
 
+from nlrl.bank.replay_model import ReplayModel
+from nlrl.bank.samples import Bank, Cancelled, Draw, panel_key, prompt_key, sample_key
 from nlrl.compute._flow import Flow, with_prompt
-from nlrl.compute.bank import Bank, Cancelled, Draw, panel_key, prompt_key, sample_key
 from nlrl.compute.bill import bill, longest, price
 from nlrl.compute.ledger import Hold, Ledger
-from nlrl.compute.replay_model import ReplayModel
 from nlrl.core import Delta, Message, Model, Phase, Problem, Request, Spend
 from nlrl.models.token_bounds import prompt_bound
 

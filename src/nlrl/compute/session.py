@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from nlrl.compute.bank import Draw
+from nlrl.bank.samples import Draw
 from nlrl.compute.purse import Purse
 from nlrl.core import Completion, Delta, Message, Phase, Problem, Request, Sampling, Score, Verifier
 

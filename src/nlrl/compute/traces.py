@@ -34,10 +34,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nlrl.compute.bank import Draw
+from nlrl.answers.extraction import extract_answer
+from nlrl.bank.samples import Draw
 from nlrl.compute.ledger import Hold
 from nlrl.core import Candidate, Completion, Problem, Request, Stopped, TokenLogprob
-from nlrl.rewards.extraction import extract_answer
 
 if TYPE_CHECKING:
     from nlrl.compute.handle import Compute

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nlrl.compute import Bank, Compute
+from nlrl.bank import Bank
+from nlrl.compute import Compute
 from nlrl.core import Answer, Budget, Problem, Sampling, UserError
 from nlrl.functions.texts import AnswerText, Question, answer_text
-from nlrl.rewards.functions import RewardModel, as_verifier
+from nlrl.verifiers.functions import RewardModel, as_verifier
 
 _DIFFICULTIES = {"easy": 0.85, "medium": 0.5, "hard": 0.15}  # as pass@1
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nlrl.answers.extraction import extract_answer
 from nlrl.compute import Compute
 from nlrl.core import (
     Candidate,
@@ -28,14 +29,13 @@ from nlrl.functions.gists import STOP_PHRASES, show_gist
 from nlrl.functions.strategies import GOOD_ENOUGH, SAMPLING
 from nlrl.functions.texts import open_model
 from nlrl.models.gists import StopRules, stream_gists
-from nlrl.rewards.extraction import extract_answer
-from nlrl.rewards.functions import ByKind, RewardModels, as_verifier
-from nlrl.rewards.reference import ReferenceVerifier
 from nlrl.strategies import solve
 from nlrl.strategies.self_refine import refine
 from nlrl.tasks.datasets import load_problems
 from nlrl.tasks.prompts import get_dynamic_prompt
 from nlrl.tasks.rows import as_problem
+from nlrl.verifiers.functions import ByKind, RewardModels, as_verifier
+from nlrl.verifiers.reference import ReferenceVerifier
 
 RESULTS = "benchmark_results.json"
 _ATTEMPTS = 3  # at a coding task: the guide's

@@ -7,16 +7,17 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from nlrl.compute import Bank, Compute
+from nlrl.answers.extraction import extract_answer
+from nlrl.bank import Bank
+from nlrl.compute import Compute
 from nlrl.core import Answer, Budget, Candidate, Completion, Finish, Problem, Sampling, UserError
 from nlrl.core.sync import run_sync
 from nlrl.functions.texts import AnswerText, Question, answer_text, with_default
-from nlrl.rewards.extraction import extract_answer
-from nlrl.rewards.functions import FunctionVerifier, RewardModel, as_verifier
 from nlrl.strategies import solve
 from nlrl.strategies.self_refine import refine
 from nlrl.strategies.voting import count_votes
 from nlrl.tasks.rows import as_problem
+from nlrl.verifiers.functions import FunctionVerifier, RewardModel, as_verifier
 
 GOOD_ENOUGH = 0.9  # a text with a reward above it is not refined further: the guide's threshold
 SAMPLING = Sampling(temperature=0.7, top_p=0.95)  # of several attempts: the guide's

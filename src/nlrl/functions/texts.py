@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
-from nlrl.compute import Bank, Compute
+from nlrl.bank import Bank
+from nlrl.compute import Compute
 from nlrl.core import Answer, Budget, Model, Problem, Sampling, Usage, Verifier, user
 from nlrl.core.sync import run_sync
 from nlrl.models.given import as_model

@@ -14,26 +14,23 @@ if TYPE_CHECKING:
     from nlrl.models.llama import LlamaModel
     from nlrl.models.openai import OpenAIModel
     from nlrl.models.registry import load_model
-    from nlrl.models.scripted import ScriptedModel, StochasticModel
     from nlrl.models.streams import Assembler, gather
     from nlrl.models.transformers import TransformersModel
-    from nlrl.models.weight_files import DEFAULT_MODEL, WEIGHTS, WeightFile, weight_file
     from nlrl.models.weights import cache_dir, installed, pull
+    from nlrl.models.weights.known import DEFAULT_MODEL, WEIGHTS, WeightFile, weight_file
 
 __getattr__, __dir__ = lazy(__name__, {
     "nlrl.models.gists": ("GistResult", "StopRules", "stream_gists"),
-    "nlrl.models.llama": ("LlamaModel",),
-    "nlrl.models.openai": ("OpenAIModel",),
+    "nlrl.models.llama.model": ("LlamaModel",),
+    "nlrl.models.openai.model": ("OpenAIModel",),
     "nlrl.models.registry": ("load_model",),
-    "nlrl.models.scripted": ("ScriptedModel", "StochasticModel"),
     "nlrl.models.streams": ("Assembler", "gather"),
-    "nlrl.models.transformers": ("TransformersModel",),
-    "nlrl.models.weight_files": ("DEFAULT_MODEL", "WEIGHTS", "WeightFile", "weight_file"),
-    "nlrl.models.weights": ("cache_dir", "installed", "pull"),
+    "nlrl.models.transformers.model": ("TransformersModel",),
+    "nlrl.models.weights.known": ("DEFAULT_MODEL", "WEIGHTS", "WeightFile", "weight_file"),
+    "nlrl.models.weights.store": ("cache_dir", "installed", "pull"),
 })  # fmt: skip
 
 __all__ = [
-    "Assembler", "DEFAULT_MODEL", "GistResult", "LlamaModel", "OpenAIModel", "ScriptedModel", "StochasticModel",
-    "StopRules", "TransformersModel", "WEIGHTS", "WeightFile", "cache_dir", "gather",
-    "installed", "load_model", "pull", "stream_gists", "weight_file",
+    "Assembler", "DEFAULT_MODEL", "GistResult", "LlamaModel", "OpenAIModel", "StopRules", "TransformersModel",
+    "WEIGHTS", "WeightFile", "cache_dir", "gather", "installed", "load_model", "pull", "stream_gists", "weight_file",
 ]  # fmt: skip

@@ -17,7 +17,7 @@ from typing import Any
 
 from nlrl.core import Model, ModelMissing, Problem, UserError
 from nlrl.core.offers import load, offered
-from nlrl.models.weight_files import DEFAULT_MODEL, weight_file
+from nlrl.models.weights.known import DEFAULT_MODEL, weight_file
 
 
 def load_model(spec: str = DEFAULT_MODEL, **options: Any) -> Model:
@@ -55,7 +55,7 @@ def _stochastic(chance: str, options: dict[str, Any]) -> Model:
 
 
 def _registered(name: str, options: dict[str, Any]) -> Model:
-    from nlrl.models import weights
+    from nlrl.models.weights import store as weights
 
     entry = weight_file(name)
     path = weights.installed(entry)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from msgspec.structs import replace as replace_struct
 
+from nlrl.answers.equivalence import default_equivalence
 from nlrl.compute import Compute
 from nlrl.core import Answer, Budget, Candidate, Problem, Sampling, Stopped, UserError, Verifier
-from nlrl.rewards.equivalence import default_equivalence
 from nlrl.scaling.built_in import ASSUMED, lengths_of, strategy_for
 from nlrl.scaling.difficulty import place, probe_features
 from nlrl.scaling.policy import Option, Policy, check_model, default_policy, load_policy

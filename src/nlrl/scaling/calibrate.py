@@ -20,12 +20,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nlrl.benchmark.config import given
-from nlrl.benchmark.intervals import LEAST_GROUPS, Interval, clusters_of
-from nlrl.compute import Bank, Compute
+from nlrl.bank import Bank
+from nlrl.compute import Compute
 from nlrl.compute.bill import DEFAULT_MAX_TOKENS
 from nlrl.core import Model, Problem, Sampling, Spend, UserError
-from nlrl.rewards.registry import get_verifier
+from nlrl.evaluation.config import given
+from nlrl.evaluation.intervals import LEAST_GROUPS, Interval, clusters_of
 from nlrl.scaling.cells import Cells, replay_cells
 from nlrl.scaling.choose import (
     Settings,
@@ -44,6 +44,7 @@ from nlrl.scaling.policy import Level, Policy, Provenance
 from nlrl.strategies import parse_strategy
 from nlrl.strategies.best_of_n import ALTERNATIVES
 from nlrl.tasks.prompts import messages_for
+from nlrl.verifiers.registry import get_verifier
 
 LEAST_PROBLEMS = 8
 _IN_FLIGHT = 4

@@ -16,10 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nlrl.benchmark.intervals import Floats, Interval, mean_interval
-from nlrl.benchmark.trial import Grades
-from nlrl.compute import Bank, Compute, Strategy
-from nlrl.compute.snapshot import Snapshot
+from nlrl.bank import Bank
+from nlrl.bank.snapshot import Snapshot
+from nlrl.compute import Compute, Strategy
 from nlrl.core import (
     Answer,
     Budget,
@@ -36,12 +35,14 @@ from nlrl.core import (
     Verifier,
     blind,
 )
-from nlrl.rewards.reference import ReferenceVerifier
-from nlrl.rewards.registry import get_verifier
+from nlrl.evaluation.intervals import Floats, Interval, mean_interval
+from nlrl.evaluation.trial import Grades
 from nlrl.scaling.auto import probe as probe_with
 from nlrl.scaling.difficulty import FEATURES
 from nlrl.strategies import get_strategy, parse_strategy, solve
 from nlrl.tasks.prompts import messages_for
+from nlrl.verifiers.reference import ReferenceVerifier
+from nlrl.verifiers.registry import get_verifier
 
 _LOOKS_AT_BUDGET = {"beam_search", "lookahead_search", "dvts", "mcts", "ab_mcts", "revisions"}  # even where all fits
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from nlrl.benchmark.intervals import Floats, Interval, calibration_error, intervals, mean_interval
+from nlrl.evaluation.intervals import Floats, Interval, calibration_error, intervals, mean_interval
 from nlrl.scaling.auto import sureness_features
 from nlrl.scaling.cells import Cells, share_right
 from nlrl.scaling.difficulty import edges, place

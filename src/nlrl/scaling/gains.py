@@ -25,9 +25,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from nlrl.benchmark.races import Race, read_races
-from nlrl.compute import Bank
+from nlrl.bank import Bank
 from nlrl.core import DataError, Problem, UserError
+from nlrl.evaluation.races import Race, read_races
 
 VERSION = 1
 HORIZONS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)  # attempts ahead

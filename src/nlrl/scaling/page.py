@@ -13,7 +13,7 @@ from nlrl.scaling.tables import tables
 
 def save_page(done: Calibration, path: Path, picture: Path) -> Path:
     """Write the page; the picture beside it, if there is one, goes into it."""
-    style = (files("nlrl.benchmark") / "assets" / "page.css").read_text("utf-8")
+    style = (files("nlrl.report") / "assets" / "page.css").read_text("utf-8")
     policy, source = done.policy, done.policy.provenance
     facts = {"model": policy.model, "problems": str(len(done.problems)), "verifier": policy.verifier}
     if source is not None:

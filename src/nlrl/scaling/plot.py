@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nlrl.benchmark.intervals import Interval, reliability
-from nlrl.benchmark.plot import drawable, locator, matplotlib_parts
+from nlrl.evaluation.intervals import Interval, reliability
+from nlrl.evaluation.plot import drawable, locator, matplotlib_parts
 from nlrl.scaling.calibrate import Calibration
 from nlrl.scaling.cells import Cells, share_right
 from nlrl.scaling.tables import bins_of, confidences, family_rows

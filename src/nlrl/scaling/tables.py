@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nlrl.benchmark.intervals import (
+from nlrl.evaluation.intervals import (
     LEAST_GROUPS,
     Floats,
     Interval,

@@ -11,22 +11,22 @@ from nlrl.core import MissingExtra
 from nlrl.core.faces import lazy
 
 if TYPE_CHECKING:
+    from nlrl.server.api.catalog import Catalog, public_id
     from nlrl.server.app import DEFAULT_LIMITS, App, Settings
-    from nlrl.server.catalog import Catalog, public_id
-    from nlrl.server.journal import Journal, Texts
-    from nlrl.server.keys import SCOPES, Key, KeyStore
-    from nlrl.server.records import Record, Records
-    from nlrl.server.telemetry import Telemetry, open_telemetry
-    from nlrl.server.uvicorn_server import listen, serving
+    from nlrl.server.http.keys import SCOPES, Key, KeyStore
+    from nlrl.server.http.uvicorn_server import listen, serving
+    from nlrl.server.observe.journal import Journal, Texts
+    from nlrl.server.observe.records import Record, Records
+    from nlrl.server.observe.telemetry import Telemetry, open_telemetry
 
 _load, __dir__ = lazy(__name__, {
     "nlrl.server.app": ("DEFAULT_LIMITS", "App", "Settings"),
-    "nlrl.server.catalog": ("Catalog", "public_id"),
-    "nlrl.server.journal": ("Journal", "Texts"),
-    "nlrl.server.keys": ("SCOPES", "Key", "KeyStore"),
-    "nlrl.server.records": ("Record", "Records"),
-    "nlrl.server.telemetry": ("Telemetry", "open_telemetry"),
-    "nlrl.server.uvicorn_server": ("listen", "serving"),
+    "nlrl.server.api.catalog": ("Catalog", "public_id"),
+    "nlrl.server.observe.journal": ("Journal", "Texts"),
+    "nlrl.server.http.keys": ("SCOPES", "Key", "KeyStore"),
+    "nlrl.server.observe.records": ("Record", "Records"),
+    "nlrl.server.observe.telemetry": ("Telemetry", "open_telemetry"),
+    "nlrl.server.http.uvicorn_server": ("listen", "serving"),
 })  # fmt: skip
 
 __all__ = [

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nlrl.core import Budget, Model, NlrlError
-from nlrl.server.catalog import SHOWN, Catalog, checked
-from nlrl.server.errors import ApiError
-from nlrl.server.keys import Key
+from nlrl.server.api.catalog import SHOWN, Catalog, checked
+from nlrl.server.http.errors import ApiError
+from nlrl.server.http.keys import Key
 from nlrl.strategies import StrategySpec, parse_strategy
 
 

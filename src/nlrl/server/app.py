@@ -17,29 +17,29 @@ from pathlib import Path
 
 from nlrl.core import Budget, Model
 from nlrl.models.openai import OpenAIModel
-from nlrl.server.access import Access, Caller
-from nlrl.server.admission import Admission
 from nlrl.server.allowed import Allowed
-from nlrl.server.ask import Ask, read_ask
-from nlrl.server.body import chat_from_completion
-from nlrl.server.call import Call, ClientGone, Receive, Scope, Send
-from nlrl.server.catalog import Catalog
-from nlrl.server.errors import ApiError, as_api_error
-from nlrl.server.forward import forward
-from nlrl.server.journal import Journal, Trace
-from nlrl.server.keys import KeyStore
-from nlrl.server.metrics import CONTENT_TYPE, Metrics, Work
-from nlrl.server.openapi import document
-from nlrl.server.raw_chat import RawChat
-from nlrl.server.replies import Replies
-from nlrl.server.request_log import log_request
-from nlrl.server.solving import Solved, Watch, both, spend
-from nlrl.server.streaming import stream
-from nlrl.server.telemetry import Telemetry, traced_exchange, traced_model, traced_outcome, traced_work
-from nlrl.server.unwatched import PATIENT, Unwatched
-from nlrl.server.upstream import Upstreams
-from nlrl.server.window import Handler as WindowHandler
-from nlrl.server.window import Window
+from nlrl.server.api.ask import Ask, read_ask
+from nlrl.server.api.body import chat_from_completion
+from nlrl.server.api.catalog import Catalog
+from nlrl.server.api.forward import forward
+from nlrl.server.api.raw_chat import RawChat
+from nlrl.server.api.replies import Replies
+from nlrl.server.api.solving import Solved, Watch, both, spend
+from nlrl.server.api.streaming import stream
+from nlrl.server.api.unwatched import PATIENT, Unwatched
+from nlrl.server.api.upstream import Upstreams
+from nlrl.server.dashboard.window import Handler as WindowHandler
+from nlrl.server.dashboard.window import Window
+from nlrl.server.http.access import Access, Caller
+from nlrl.server.http.admission import Admission
+from nlrl.server.http.call import Call, ClientGone, Receive, Scope, Send
+from nlrl.server.http.errors import ApiError, as_api_error
+from nlrl.server.http.keys import KeyStore
+from nlrl.server.http.openapi import document
+from nlrl.server.observe.journal import Journal, Trace
+from nlrl.server.observe.metrics import CONTENT_TYPE, Metrics, Work
+from nlrl.server.observe.request_log import log_request
+from nlrl.server.observe.telemetry import Telemetry, traced_exchange, traced_model, traced_outcome, traced_work
 from nlrl.tasks.classify import classify_task
 
 _log = logging.getLogger("nlrl.server")

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nlrl.answers.equivalence import canonical, default_equivalence
 from nlrl.core import Problem
-from nlrl.rewards.equivalence import canonical, default_equivalence
 
 
 class RunningVote:

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from nlrl.compute import Compute
 from nlrl.core import Candidate, Problem, Score, UnknownName, Verdict, Verifier, VerifierError
-from nlrl.rewards.process_steps import steps_of
+from nlrl.verifiers.prm.steps import steps_of
 
 AGGREGATES: dict[str, Callable[[Sequence[float]], float]] = {
     "last": lambda steps: steps[-1],

@@ -1,6 +1,6 @@
 """What the shape of a trace says about its answer, without reading a word of it.
 
-    weights = load_weights("weights.json")          # fitted by `nlrl.benchmark.fit_trace_weights`
+    weights = load_weights("weights.json")          # fitted by `nlrl.evaluation.fit_trace_weights`
     shape = trace_shape(tokens=5210, label=0, looks=[(1500, 2), (2600, 0), (4100, 0)])
     weights.chances_of([shape, ...])                # the chance of each trace to be right
 

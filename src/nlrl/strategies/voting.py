@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nlrl.answers.equivalence import default_equivalence
 from nlrl.core import Candidate, Problem
-from nlrl.rewards.equivalence import default_equivalence
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,14 @@ from typing import Any
 import httpx
 import pytest
 
-from nlrl.benchmark.config import RunConfig
-from nlrl.benchmark.run import run_benchmark
-from nlrl.compute import Bank
+from nlrl.bank import Bank
 from nlrl.core import Delta, Problem, Request
-from nlrl.models.scripted import ScriptedModel, StochasticModel
+from nlrl.evaluation.config import RunConfig
+from nlrl.evaluation.run import run_benchmark
 from nlrl.scaling.calibrate import calibrate
 from nlrl.scaling.report import write_report
 from nlrl.server import App, Catalog, Journal, KeyStore, Texts, serving
+from nlrl.testing.scripted import ScriptedModel, StochasticModel
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 CHROMIUM = os.environ.get("NLRL_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)

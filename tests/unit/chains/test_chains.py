@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nlrl.compute import Bank, Compute
+from nlrl.bank import Bank
+from nlrl.compute import Compute
 from nlrl.core import ANSWER_PHRASE, Finish, Phase, Request, Sampling, user
 from nlrl.strategies import solve
 

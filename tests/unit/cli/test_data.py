@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nlrl.cli.app import run
-from nlrl.server.records import Attempt, Record, Records
+from nlrl.server.observe.records import Attempt, Record, Records
 
 DAY = 86_400
 

@@ -94,8 +94,8 @@ def test_columns_of_a_known_set_cannot_be_chosen(own):
 
 
 def test_other_columns_are_another_run(own):
-    from nlrl.benchmark.config import RunConfig
     from nlrl.cli.datafiles import DataFiles
+    from nlrl.evaluation.config import RunConfig
 
     one, other = DataFiles(("own.csv",)), DataFiles(("own.csv",), "Aufgabe", "Loesung")
     assert str(one) == "own.csv" and "Aufgabe" in str(other)

@@ -7,8 +7,8 @@ from click.testing import CliRunner
 
 from nlrl.cli.improve import improve
 from nlrl.core import NlrlError, UserError
-from nlrl.language_rl.asking.log import read_iterations
-from nlrl.language_rl.asking.policy import load_language_policy
+from nlrl.learning.language.asking.log import read_iterations
+from nlrl.learning.language.asking.policy import load_language_policy
 
 
 def run(*args):

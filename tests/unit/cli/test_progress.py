@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from nlrl.benchmark.run import Progress, Standing
 from nlrl.cli.progress import BenchView, bench_view, clock
 from nlrl.core import Spend
+from nlrl.evaluation.run import Progress, Standing
 
 
 def event(done, total=20, resumed=0, strategy=None, seconds=1.0):

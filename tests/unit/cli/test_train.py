@@ -12,10 +12,10 @@ from click.testing import CliRunner, Result
 from nlrl.cli import openers
 from nlrl.cli.train import report_lines, train
 from nlrl.core import UnknownName, UserError
-from nlrl.models import ScriptedModel
-from nlrl.rewards.process_trained import TrainedPRM
-from nlrl.rewards.process_trees import read_prm
-from nlrl.rewards.registry import get_verifier
+from nlrl.testing import ScriptedModel
+from nlrl.verifiers.prm.trained import TrainedPRM
+from nlrl.verifiers.prm.trees import read_prm
+from nlrl.verifiers.registry import get_verifier
 
 
 def said(request, index: int) -> str:

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from nlrl.compute import Compute, Draw
-from nlrl.compute.bank import Cancelled
+from nlrl.bank import Draw
+from nlrl.bank.samples import Cancelled
+from nlrl.compute import Compute
 from nlrl.compute.bill import bill, largest, longest, price, with_max_tokens
 from nlrl.compute.session import over
 from nlrl.core import (
@@ -24,7 +25,7 @@ from nlrl.core import (
     Stopped,
     TaskType,
 )
-from nlrl.models.scripted import ScriptedModel
+from nlrl.testing.scripted import ScriptedModel
 
 SUM = Problem("What is 17 + 25?", "42", TaskType.MATH)
 

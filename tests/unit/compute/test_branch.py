@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from nlrl.compute import Bank, Compute
+from nlrl.bank import Bank
+from nlrl.compute import Compute
 from nlrl.core import Budget, Finish, Phase, Problem, PromptTooLong, Score, Spend, Stopped, Verdict
-from nlrl.models.scripted import ScriptedModel
 from nlrl.strategies import solve
+from nlrl.testing.scripted import ScriptedModel
 
 PROBLEM = Problem("What is 2 + 3 + 4?", "9")
 STEPS = ["2 + 3 = 5", "5 + 4 = 9", "Final Answer: 9"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 
-from nlrl.compute import Bank, Compute
+from nlrl.bank import Bank
+from nlrl.compute import Compute
 from nlrl.core import Budget, Problem, Request, Sampling, Stopped, TaskType
-from nlrl.models.scripted import Reply, ScriptedModel
 from nlrl.strategies import solve
+from nlrl.testing.scripted import Reply, ScriptedModel
 
 LONG = Sampling(max_tokens=9_000)  # what never ends takes ten seconds
 PROBLEM = Problem("What is 17 + 25?", reference="42", task_type=TaskType.MATH)

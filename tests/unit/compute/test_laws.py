@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlrl.compute import Bank, Compute, Draw, ReplayModel, panel_key
+from nlrl.bank import Bank, Draw, ReplayModel, panel_key
+from nlrl.compute import Compute
 from nlrl.core import Budget, Capabilities, Completion, Finish, Phase, Problem, Sampling, Stopped, TaskType
-from nlrl.models.scripted import StochasticModel
 from nlrl.strategies import solve, strategies
+from nlrl.testing.scripted import StochasticModel
 
 PROBLEMS = [Problem(f"What is {a} + {b}?", str(a + b), TaskType.MATH) for a, b in [(1, 2), (17, 25), (400, 31)]]
 # every registered one, small enough that a limit strikes in the middle

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlrl.compute import Bank, Compute, Draw, ReplayModel, panel_key
+from nlrl.bank import Bank, Draw, ReplayModel, panel_key
+from nlrl.compute import Compute
 from nlrl.compute.traces import PROBE_TOKENS, Probe, ProbePlan
 from nlrl.core import Budget, Completion, Finish, Phase, Problem, Sampling, Stopped, TaskType
-from nlrl.models.scripted import ScriptedModel
+from nlrl.testing.scripted import ScriptedModel
 
 PROBLEM = Problem("Which number?", "7", TaskType.MATH)
 PROMPT = 20

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 FILE = Path(__file__).parents[2] / "data" / "defaults.json"
-ROOMS = ("nlrl.core", "nlrl.compute", "nlrl.benchmark", "nlrl.scaling")
+ROOMS = ("nlrl.core", "nlrl.bank", "nlrl.compute", "nlrl.evaluation", "nlrl.scaling", "nlrl.testing")
 _NOTHING = (dataclasses.MISSING, msgspec.NODEFAULT)
 
 

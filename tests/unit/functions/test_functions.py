@@ -17,7 +17,7 @@ import nlrl
 from nlrl import Budget, Problem, UserError
 from nlrl.core import Sampling, VerifierError
 from nlrl.functions.texts import AnswerText
-from nlrl.models.scripted import Reply, ScriptedModel
+from nlrl.testing.scripted import Reply, ScriptedModel
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,8 @@ from nlrl.core import (
     system,
     user,
 )
-from nlrl.models import GistResult, ScriptedModel, StopRules, installed, stream_gists, weight_file
+from nlrl.models import GistResult, StopRules, installed, stream_gists, weight_file
+from nlrl.testing import ScriptedModel
 
 ANSWER = "17 + 25 = 42\n\nFinal Answer: 42\nBecause 17 and 25 are 42.\nFinal Answer: 43\n"
 
@@ -179,7 +180,7 @@ def test_the_models_own_account_is_kept() -> None:
 
 
 def test_a_draw_that_broke_off_is_returned_with_what_had_arrived() -> None:
-    from nlrl.models.scripted import Reply
+    from nlrl.testing.scripted import Reply
 
     result, _ = gists(ScriptedModel([Reply("one\ntwo", error="the line is dead")]))
     assert result.finish is Finish.ERROR
@@ -243,11 +244,11 @@ def test_an_empty_prompt_is_refused(prompt: str) -> None:
 
 def test_with_a_real_model() -> None:
     weights = installed(weight_file("smollm2-135m"))
-    pytest.importorskip("nlrl.models.llama")
+    pytest.importorskip("nlrl.models.llama.model")
     if weights is None:
         pytest.skip("needs: nlrl models pull smollm2-135m")
     from nlrl.models import LlamaModel
-    from nlrl.models._llama_load import import_xllamacpp
+    from nlrl.models.llama.load import import_xllamacpp
 
     import_xllamacpp()
     model = LlamaModel(weights, slots=1, context_tokens=512)

@@ -11,8 +11,8 @@ import pytest
 
 from nlrl.core import ModelMissing, NlrlError, UnknownName, UserError
 from nlrl.models import DEFAULT_MODEL, WEIGHTS, LlamaModel, OpenAIModel, installed, load_model, weight_file
-from nlrl.models._gguf import read_header
-from nlrl.models.weight_files import Wheels
+from nlrl.models.llama.gguf import read_header
+from nlrl.models.weights.known import Wheels
 
 
 def test_every_entry_is_complete() -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlrl.compute import Bank, Compute, Draw, Ledger, ReplayModel, panel_key
+from nlrl.bank import Bank, Draw, ReplayModel, panel_key
+from nlrl.compute import Compute, Ledger
 from nlrl.core import (
     BankError,
     Budget,
@@ -24,10 +25,10 @@ from nlrl.core import (
     TaskType,
     UserError,
 )
-from nlrl.models.scripted import StochasticModel
 from nlrl.scaling.across import RULES, solve_all
 from nlrl.scaling.gains import GainTable, State, bins, fit_gain, load_gain, save_gain
 from nlrl.scaling.marginal import Curve, allocate, curves_of, upper_hull
+from nlrl.testing.scripted import StochasticModel
 
 PROBLEMS = [Problem(f"What is {a} + {a + 3}?", str(2 * a + 3), TaskType.MATH) for a in range(10, 18)]
 RATES = {p.id: rate for p, rate in zip(PROBLEMS, (0.97, 0.6, 0.05, 0.5, 0.9, 0.4, 0.02, 0.7), strict=True)}

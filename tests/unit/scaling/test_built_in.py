@@ -8,12 +8,12 @@ import pytest
 
 from nlrl.compute import Compute
 from nlrl.core import Budget, Candidate, Completion, Finish, Phase, Problem, Sampling, Score, TaskType
-from nlrl.models import ScriptedModel
-from nlrl.models.scripted import Reply
 from nlrl.scaling.auto import follow, within
 from nlrl.scaling.built_in import EASY, HARD, MEDIUM, Lengths, lengths_of, strategy_for, ways
 from nlrl.scaling.policy import Bin, Option, Policy, default_policy, load_policy, save_policy
 from nlrl.strategies import attempts_of, parse_strategy, solve
+from nlrl.testing import ScriptedModel
+from nlrl.testing.scripted import Reply
 
 PROBLEM = Problem("What is 17 + 25?", task_type=TaskType.MATH)
 SHORT, LONG = Lengths(50, 20.0, 30), Lengths(50, 200.0, 300)

@@ -13,11 +13,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from nlrl.benchmark.intervals import mean_interval
-from nlrl.compute import Bank, Compute
+from nlrl.bank import Bank
+from nlrl.compute import Compute
 from nlrl.core import Candidate, Completion, DataError, Finish, Problem, Sampling, Score, TaskType, UserError
-from nlrl.models import StochasticModel
-from nlrl.models.scripted import ScriptedModel
+from nlrl.evaluation.intervals import mean_interval
 from nlrl.scaling.auto import sureness_features
 from nlrl.scaling.calibrate import (
     Calibration,
@@ -72,6 +71,8 @@ from nlrl.scaling.tables import (
     token_ratio,
 )
 from nlrl.strategies import solve
+from nlrl.testing import StochasticModel
+from nlrl.testing.scripted import ScriptedModel
 
 NAN = float("nan")
 WAYS = ("direct", "self_consistency(n=4)", "self_consistency(n=16)")

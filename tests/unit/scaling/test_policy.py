@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nlrl import compute_optimal_scaling
-from nlrl.compute import Bank, Compute, ReplayModel
+from nlrl.bank import Bank, ReplayModel
+from nlrl.compute import Compute
 from nlrl.core import Budget, DataError, Phase, Problem, Stopped, TaskType, UserError
-from nlrl.models import StochasticModel
 from nlrl.scaling.calibrate import calibrate, same_tokens
 from nlrl.scaling.difficulty import FEATURES, edges, oracle_bins, place, probe_features
 from nlrl.scaling.logistic import fit_logistic, fit_staircase
@@ -20,6 +20,7 @@ from nlrl.scaling.policy import default_policy, load_policy, save_policy
 from nlrl.scaling.report import write_report
 from nlrl.scaling.tables import ratio_rows, tables
 from nlrl.strategies import solve
+from nlrl.testing import StochasticModel
 
 OPTION = {"strategy": "direct", "tokens": 5.0, "most": 9, "accuracy": 0.5, "low": 0.1, "high": 0.9}
 

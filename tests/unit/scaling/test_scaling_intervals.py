@@ -9,16 +9,16 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from nlrl.benchmark.intervals import gain_interval, mean_interval
-from nlrl.compute import Bank
+from nlrl.bank import Bank
 from nlrl.core import Problem, TaskType
-from nlrl.models import StochasticModel
+from nlrl.evaluation.intervals import gain_interval, mean_interval
 from nlrl.scaling.calibrate import calibrate
 from nlrl.scaling.cells import Cells, share_right
 from nlrl.scaling.choose import Picks, Validation, better
 from nlrl.scaling.policy import load_policy
 from nlrl.scaling.report import CELLS, write_report
 from nlrl.scaling.tables import beside_fixed, tables, token_ratio
+from nlrl.testing import StochasticModel
 
 GROUPS = tuple(f"g{i // 5}" for i in range(60))
 RIGHT = np.array([float(i // 5 % 3 > 0) for i in range(60)])  # whole clusters are right, or not

@@ -12,13 +12,13 @@ import pytest
 
 from nlrl.cli.app import run
 from nlrl.core import Budget, UnknownName
-from nlrl.models._stub_server import StubServer
 from nlrl.models.openai import OpenAIModel
-from nlrl.models.scripted import ScriptedModel
 from nlrl.server import App, Catalog, Key, KeyStore, serving
 from nlrl.server.allowed import Allowed, allowed_strategy
-from nlrl.server.ask import read_ask
-from nlrl.server.errors import ApiError
+from nlrl.server.api.ask import read_ask
+from nlrl.server.http.errors import ApiError
+from nlrl.testing.scripted import ScriptedModel
+from nlrl.testing.stub_server import StubServer
 
 UP = OpenAIModel("up", base_url="http://127.0.0.1:9/v1", api_key="none")
 CATALOG = Catalog({"up": UP, "here": ScriptedModel(["x"])}, "auto")

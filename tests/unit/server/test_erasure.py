@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from nlrl.benchmark import import_panels
+from nlrl.bank import Bank
 from nlrl.cli.app import run
-from nlrl.compute import Bank
+from nlrl.evaluation import import_panels
 from nlrl.server import KeyStore
 from nlrl.server.erasure import Who, erase
 from nlrl.server.erasure.words import Words
-from nlrl.server.labels import panel_lines
-from nlrl.server.origin import origin_text, read_origin
-from nlrl.server.records import Attempt, Record, Records
+from nlrl.server.observe.labels import panel_lines
+from nlrl.server.observe.origin import origin_text, read_origin
+from nlrl.server.observe.records import Attempt, Record, Records
 
 LONG = "What does the tall woman at number nine keep in her cellar"
 
@@ -204,7 +204,7 @@ def test_a_file_of_somebodys_own_is_named_and_left(tmp_path: Path, capsys: pytes
 
 
 def test_a_run_that_is_going_on_is_not_touched_and_is_told(tmp_path: Path) -> None:
-    from nlrl.benchmark.config import locked
+    from nlrl.evaluation.config import locked
 
     with Records(tmp_path / "requests.sqlite") as records:
         put(records, "req_1", "ann", f"{LONG}, asks Zebulona?")

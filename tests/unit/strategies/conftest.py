@@ -10,8 +10,8 @@ import pytest
 
 from nlrl.compute import Compute
 from nlrl.core import Problem, Score, Spend, TaskType, Verdict
-from nlrl.models.scripted import ScriptedModel
 from nlrl.strategies import solve
+from nlrl.testing.scripted import ScriptedModel
 
 SEARCHES = ("beam_search", "lookahead_search", "dvts", "mcts")
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlrl.compute import Bank
+from nlrl.bank import Bank
 from nlrl.core import Budget, Score, Stopped, UnknownName, UserError, Verdict
-from nlrl.models.scripted import Reply
 from nlrl.strategies._tree_thompson import ThompsonTree
+from nlrl.testing.scripted import Reply
 
 
 def attempts(request, index):

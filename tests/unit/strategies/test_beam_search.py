@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from nlrl.core import Budget, Finish, ModelError, Score, Stopped, UnknownName, UserError, VerifierError
-from nlrl.models.scripted import Reply, ScriptedModel
+from nlrl.testing.scripted import Reply, ScriptedModel
 
 
 def test_search_follows_the_verifier_where_a_vote_would_not(world):

@@ -1,9 +1,9 @@
 import pytest
 
 from nlrl.core import Budget, Score, Stopped, UserError
-from nlrl.models.scripted import Reply
 from nlrl.strategies._revising import revision_prompt
 from nlrl.strategies.revisions import Shape
+from nlrl.testing.scripted import Reply
 
 
 def history(request):

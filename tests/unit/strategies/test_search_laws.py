@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlrl.compute import Bank, Compute
+from nlrl.bank import Bank
+from nlrl.compute import Compute
 from nlrl.core import Budget, Phase, Stopped
-from nlrl.models.scripted import Reply, ScriptedModel
 from nlrl.strategies import solve
+from nlrl.testing.scripted import Reply, ScriptedModel
 
 METHODS = [
     "beam_search(n=6, width=2)",

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from nlrl.compute import Compute
 from nlrl.core import Candidate, Completion, Finish, Problem, Score, UnknownName, Verdict, VerifierError
-from nlrl.models.scripted import ScriptedModel
 from nlrl.strategies.step_scores import AGGREGATES, score_steps, step_value
+from nlrl.testing.scripted import ScriptedModel
 
 STEPS = (0.8, 0.5, 0.9)
 

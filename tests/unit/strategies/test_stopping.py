@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlrl.compute import Bank, Compute, Draw, ReplayModel, panel_key
+from nlrl.answers.equivalence import default_equivalence
+from nlrl.bank import Bank, Draw, ReplayModel, panel_key
+from nlrl.compute import Compute
 from nlrl.compute.traces import PROBE_TOKENS
 from nlrl.core import Budget, Completion, Finish, Phase, Problem, Stopped, TaskType, UserError
-from nlrl.models.scripted import ScriptedModel
-from nlrl.rewards.equivalence import default_equivalence
 from nlrl.strategies import solve
 from nlrl.strategies.adaptive_consistency import adaptive_consistency
 from nlrl.strategies.early_stopping import early_stopping
@@ -23,6 +23,7 @@ from nlrl.strategies.lead import leader_holds
 from nlrl.strategies.probe_gate import probe_gate
 from nlrl.strategies.running_vote import RunningVote
 from nlrl.strategies.umpire import Call, Standing, call_at, umpire, widened
+from nlrl.testing.scripted import ScriptedModel
 
 PROBLEM = Problem("Which number?", "7", TaskType.MATH)
 

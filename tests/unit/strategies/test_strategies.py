@@ -18,11 +18,11 @@ from nlrl.core import (
     Verdict,
     VerifierError,
 )
-from nlrl.models.scripted import ScriptedModel
 from nlrl.strategies import solve
 from nlrl.strategies.adaptive_consistency import leader_holds
 from nlrl.strategies.divide_and_conquer import sub_questions
 from nlrl.strategies.voting import count_votes
+from nlrl.testing.scripted import ScriptedModel
 
 SUM = Problem("What is 1/4 + 1/4?", "1/2", TaskType.MATH)
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from nlrl.compute import Bank, Compute, ReplayModel
+from nlrl.bank import Bank, ReplayModel
+from nlrl.compute import Compute
 from nlrl.core import Budget, Problem, Score, Stopped, UserError, Verdict
-from nlrl.models.scripted import ScriptedModel
 from nlrl.strategies import solve
+from nlrl.testing.scripted import ScriptedModel
 
 PROBLEM = Problem("What is 2 + 2?", "4")
 REPLIES = [f"Final Answer: {a}" for a in (7, 5, 4, 9)]

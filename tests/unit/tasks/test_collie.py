@@ -10,9 +10,9 @@ from types import ModuleType
 import pytest
 
 from nlrl.core import DataError, TaskType, UserError
-from nlrl.rewards.constraints import check
 from nlrl.tasks import load_problems
 from nlrl.tasks.collie import FAMILIES, constraints_of
+from nlrl.verifiers.constraints import check
 
 # Of each family a prompt as COLLIE renders it, its targets in COLLIE's form, a text that meets them, one that does not.
 CASES = [

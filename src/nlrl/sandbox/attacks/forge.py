@@ -316,7 +316,7 @@ def f(x): return candidate
 # === importing the verifier to change its mind
 import sys
 def f(x):
-    import nlrl.rewards.code as c
+    import nlrl.verifiers.code as c
     c.CodeVerifier.score = None
     return 'patched'
 

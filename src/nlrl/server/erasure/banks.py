@@ -18,11 +18,11 @@ from typing import Any
 
 import msgspec
 
-from nlrl.compute import panel_key
+from nlrl.bank import panel_key
 from nlrl.core import Problem
 from nlrl.server.erasure.bytes_of import STILL_READ, has_table, held_in
 from nlrl.server.erasure.words import Words, collapse
-from nlrl.server.origin import read_origin
+from nlrl.server.observe.origin import read_origin
 from nlrl.server.sqlite_file import empty_log, transaction
 
 _BUSY_S = 60.0

@@ -20,14 +20,14 @@ from typing import Any
 
 import msgspec
 
-from nlrl.benchmark.config import CONFIG, RECORDS, SUMMARY, forget_problems, locked
 from nlrl.core import DataError, UserError
 from nlrl.core.kept_files import write_whole
-from nlrl.language_rl.asking.log import LOG, POLICY, Entry, read_iterations, write_iterations
-from nlrl.language_rl.asking.policy import Evidence, LanguagePolicy
+from nlrl.evaluation.config import CONFIG, RECORDS, SUMMARY, forget_problems, locked
+from nlrl.learning.language.asking.log import LOG, POLICY, Entry, read_iterations, write_iterations
+from nlrl.learning.language.asking.policy import Evidence, LanguagePolicy
 from nlrl.server.erasure.bytes_of import files_in, held_in, is_sqlite
 from nlrl.server.erasure.words import Words
-from nlrl.server.origin import Origin, read_origin
+from nlrl.server.observe.origin import Origin, read_origin
 
 _PAGES = ("report.html", "page.html", "report.png", "learning.png", SUMMARY)  # made from logs, and made again
 

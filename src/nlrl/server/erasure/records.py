@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nlrl.server.erasure.bytes_of import STILL_READ, has_table, held_in
 from nlrl.server.erasure.words import Words
-from nlrl.server.records import Records
+from nlrl.server.observe.records import Records
 
 
 class RecordsSearch:

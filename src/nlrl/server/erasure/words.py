@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from nlrl.server.origin import Origin
-from nlrl.server.records import Record
+from nlrl.server.observe.origin import Origin
+from nlrl.server.observe.records import Record
 
 _CHARS = 16  # of a phrase that is looked for inside of others
 _FEW = 100  # questions that are looked for one by one

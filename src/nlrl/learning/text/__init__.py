@@ -1,0 +1,1 @@
+"""A small transformer over words, trained and served in this process."""

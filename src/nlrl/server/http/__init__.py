@@ -1,0 +1,1 @@
+"""HTTP: the exchange, its errors, keys and quotas, and the port."""

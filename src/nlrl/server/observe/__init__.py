@@ -1,0 +1,1 @@
+"""What is noted of requests: records, metrics, spans and log lines."""

@@ -1,0 +1,1 @@
+"""Step-wise reward models: how good each step of an attempt is."""
