@@ -17,6 +17,8 @@ def test_the_pipeline_runs_and_leaves_its_files(tmp_path: Path) -> None:
     assert "MathTasks Accuracy: 100.00%" in done.stdout
     names = ("benchmark_results.json", "language_gpi_results.json", "system.log")
     assert sorted(p.name for p in (tmp_path / "cache").iterdir()) == sorted(names)
+    log = (tmp_path / "cache" / "system.log").read_text("utf-8")
+    assert "MathTasks Accuracy: 100.00%" in log and "Iteration 1 Language GPI Accuracy:" in log
     rows = json.loads((tmp_path / "cache" / "benchmark_results.json").read_text("utf-8"))
     assert [row["task_name"] for row in rows] == [
         n for n in ("MathTasks", "CodingTasks", "CommonsenseTasks") for _ in "12"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from nlrl.verifiers.functions import ByKind, RewardModels, as_verifier
 from nlrl.verifiers.reference import ReferenceVerifier
 
 RESULTS = "benchmark_results.json"
+_log = logging.getLogger("nlrl.functions")
 _ATTEMPTS = 3  # at a coding task: the guide's
 _ROUNDS = 3
 _TOKENS = 200
@@ -94,6 +96,11 @@ def run_tests(
                     if debug_mode:
                         _print(result, len(rows))
                 print(f"\n{_accuracy(name, results)}", flush=True)
+                _log.info(
+                    "%s; %s tokens",
+                    _accuracy(name, results),
+                    sum(r["tokens"] for r in results if r["task_name"] == name),
+                )
         finally:
             save_results_to_json(results, Path(folder) / RESULTS)
             if ours:

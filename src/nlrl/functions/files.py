@@ -58,6 +58,8 @@ def setup_logging(
     handler.setFormatter(formatter(json, dated=True))
     root.addHandler(handler)
     root.setLevel(logger.level)
+    if logger.level > logging.DEBUG:  # a line for each request to an engine says nothing that people look for
+        logging.getLogger("httpx").setLevel(logging.WARNING)
     logger.propagate = True
     return logger
 

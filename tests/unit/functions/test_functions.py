@@ -324,11 +324,13 @@ def test_results_are_saved_whole_or_not_at_all(tmp_path: Path):
 def _logging_as_before():
     root, ours = logging.getLogger(), logging.getLogger("nlrl")
     before = (root.level, list(root.handlers), ours.level, list(ours.handlers), ours.propagate)
+    client = logging.getLogger("httpx").level
     yield
     for handler in root.handlers:
         if handler not in before[1]:
             handler.close()
     root.setLevel(before[0])
+    logging.getLogger("httpx").setLevel(client)
     root.handlers[:], ours.level, ours.handlers[:], ours.propagate = before[1], before[2], before[3], before[4]
 
 

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from nlrl.tasks.datasets import load_problems
 from nlrl.tasks.rows import as_problem
 from nlrl.verifiers.functions import RewardModels, as_verifier
 
+_log = logging.getLogger("nlrl.learning.language")
 RESULTS = "cache/language_gpi_results.json"
 _NO_END = 1000  # iterations where only convergence or the budget is to end a run
 
@@ -210,6 +212,7 @@ class _Teller:
             if row["iteration"] == metrics.iteration:
                 self.say(_shown(row))
         self.say(metrics.line())
+        _log.info(metrics.line())
         if metrics.assessment:
             self.say(f"  assessment: {metrics.assessment}")
         for line in metrics.tried:
