@@ -7,12 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nlrl.answers.extraction import extract_answer
 from nlrl.compute import Compute
 from nlrl.core import (
-    Candidate,
     Completion,
-    Finish,
     Model,
     ModelError,
     Problem,
@@ -27,7 +24,7 @@ from nlrl.core import (
 from nlrl.core.sync import run_sync
 from nlrl.functions.files import CACHE_DIR, save_results_to_json
 from nlrl.functions.gists import STOP_PHRASES, show_gist
-from nlrl.functions.strategies import GOOD_ENOUGH, SAMPLING
+from nlrl.functions.strategies import GOOD_ENOUGH, ROUNDS, SAMPLING, as_candidate
 from nlrl.functions.texts import open_model
 from nlrl.models.gists import StopRules, stream_gists
 from nlrl.strategies import solve
@@ -41,7 +38,6 @@ from nlrl.verifiers.reference import ReferenceVerifier
 RESULTS = "benchmark_results.json"
 _log = logging.getLogger("nlrl.functions")
 _ATTEMPTS = 3  # at a coding task: the guide's
-_ROUNDS = 3
 _TOKENS = 200
 
 
@@ -130,20 +126,20 @@ async def _sample(
     compute = Compute(model, verifier=judge, sampling=SAMPLING, prompt=lambda p: (user(prompt),))
     gists: Sequence[str] = ()
     tokens, error = 0, None
-    draft = _candidate("", problem)
+    draft = as_candidate("", problem)
     try:
         if _kind(problem) is TaskType.CODING:
             answer = await solve(f"self_consistency(n={_ATTEMPTS})", asked, compute)
-            draft = next((c for c in answer.candidates if c.id == answer.chosen), draft)
+            draft = next((c for c in answer.candidates if c.id == answer.chosen), next(iter(answer.candidates), draft))
         else:
             rules = StopRules(STOP_PHRASES[0], through=STOP_PHRASES[1:], max_tokens=max_steps)
             show = show_gist(max_steps) if debug_mode else None
             result = await stream_gists(model, prompt, sampling=Sampling(temperature=0.0), rules=rules, on_piece=show)
             gists, tokens, error = [*result.pieces], _tokens(result.completion), result.completion.error
-            draft = _candidate(result.text, problem)
+            draft = as_candidate(result.text, problem)
         if error is None and judge is not None and _judges(judge, problem):
-            answer = await refine(asked, compute, draft, judge, rounds=_ROUNDS, enough=GOOD_ENOUGH)
-            draft = _candidate(answer.text, problem)
+            answer = await refine(asked, compute, draft, judge, rounds=ROUNDS, enough=GOOD_ENOUGH)
+            draft = as_candidate(answer.text, problem)
     except ModelError as failure:
         error = str(failure)
     score = (await ReferenceVerifier().score(problem, [draft]))[0] if error is None else None
@@ -166,10 +162,6 @@ def _judges(judge: Verifier, problem: Problem) -> bool:
 def _tokens(completion: Completion) -> int:
     lost = completion.lost_prompt_tokens + completion.lost_completion_tokens
     return completion.prompt_tokens + completion.completion_tokens + lost
-
-
-def _candidate(text: str, problem: Problem) -> Candidate:
-    return Candidate("draft", Completion(text, Finish.STOP, 0), extract_answer(text, problem).answer)
 
 
 def _accuracy(name: str, results: Sequence[Mapping[str, Any]]) -> str:

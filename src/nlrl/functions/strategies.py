@@ -21,7 +21,7 @@ from nlrl.verifiers.functions import FunctionVerifier, RewardModel, as_verifier
 
 GOOD_ENOUGH = 0.9  # a text with a reward above it is not refined further: the guide's threshold
 SAMPLING = Sampling(temperature=0.7, top_p=0.95)  # of several attempts: the guide's
-_ROUNDS = 3
+ROUNDS = 3
 
 
 def divide_and_conquer(
@@ -58,7 +58,7 @@ def self_refine(
     model: Any = None,
     tokenizer: Any = None,
     prompt: Question | None = None,
-    rounds: int = _ROUNDS,
+    rounds: int = ROUNDS,
     budget: Budget | None = None,
     sampling: Sampling | None = None,
     bank: Bank | None = None,
@@ -90,7 +90,7 @@ def self_refine(
         raise UserError("To refine with a model, say what the text answers: self_refine(..., model=model, prompt=...).")
 
     async def work(problem: Problem, compute: Compute) -> Answer:
-        draft = _candidate(output, problem)
+        draft = as_candidate(output, problem)
         return await refine(problem, compute, draft, judge, rounds=rounds, enough=GOOD_ENOUGH)
 
     async def whole(problem: Problem, compute: Compute) -> Answer:
@@ -102,7 +102,7 @@ def self_refine(
 
 async def _with_notes(output: str, judge: Any, problem: Problem, rounds: int) -> str:
     for at in range(1, rounds + 1):
-        score = (await judge.score(problem, [_candidate(output, problem)]))[0]
+        score = (await judge.score(problem, [as_candidate(output, problem)]))[0]
         if score.value > GOOD_ENOUGH:
             break
         output += f"\n[Critique Attempt {at}: Identify logical mistakes and correct them]\n"
@@ -161,5 +161,6 @@ def best_of_n_generate(
     )
 
 
-def _candidate(text: str, problem: Problem) -> Candidate:
+def as_candidate(text: str, problem: Problem) -> Candidate:
+    """A text that was given and not drawn here, as an attempt."""
     return Candidate("given", Completion(text, Finish.STOP, 0), extract_answer(text, problem).answer)

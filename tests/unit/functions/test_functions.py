@@ -257,6 +257,12 @@ def test_a_benchmark_refines_where_a_reward_says_so():
     assert row["answer"] == "x"  # no reward model for its kind: left as it is
 
 
+def test_a_text_without_a_program_is_kept_and_wrong():
+    row = {"problem": "Write a Python function f.", "entry_point": "f", "test_cases": [{"input": [1], "expected": 1}]}
+    (one,) = nlrl.run_tests(ScriptedModel("I cannot."), None, {"code": [row]})
+    assert (one["model_output"], one["answer"], one["is_correct"]) == ("I cannot.", None, False)
+
+
 def test_a_row_that_fails_is_told_and_the_rest_goes_on():
     def reply(request: Any, index: int) -> str | Exception:
         return nlrl.core.ModelError("no luck") if "bad" in request.messages[-1].content else "Final Answer: 2"
